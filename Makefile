@@ -1,0 +1,40 @@
+# make run    the main job on embedded defaults: digits, SQLite, a local Ray
+# make test   the whole test suite            make check   format, lint, types
+# make env    only the environment            make lock    pin all versions anew
+PYTHON ?= python3
+PIP := .venv/bin/pip --disable-pip-version-check
+
+.PHONY: run test check env lock clean
+.DELETE_ON_ERROR:
+
+run: env
+	.venv/bin/python -m sweep run experiments/digits.yaml
+
+test: .venv/test-installed
+	.venv/bin/pytest
+
+check: .venv/test-installed
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+env: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/test-installed: .venv/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+lock:
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet uv
+	.venv/bin/uv pip compile pyproject.toml --all-extras --universal \
+	  --python-version 3.11 --upgrade --no-header --no-annotate \
+	  --no-emit-index-url --output-file constraints.txt
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,34 @@
+"""A modular fully connected network: layers, losses, update rules and a solver.
+
+Every backward pass is written by hand beside its equation. Data sets are in
+`fcnet.datasets`, which is imported on its own.
+"""
+
+from fcnet.errors import DatasetError, Diverged
+from fcnet.generators import Stream, make_generator
+from fcnet.gradient_check import numeric_gradient, relative_error
+from fcnet.layers import Linear, Linear_ReLU, ReLU
+from fcnet.losses import l2_loss, softmax_loss
+from fcnet.recipe import create_solver_instance
+from fcnet.solver import Solver
+from fcnet.two_layer_net import TwoLayerNet
+from fcnet.update_rules import UPDATE_RULES, sgd
+
+__all__ = [
+    "UPDATE_RULES",
+    "DatasetError",
+    "Diverged",
+    "Linear",
+    "Linear_ReLU",
+    "ReLU",
+    "Solver",
+    "Stream",
+    "TwoLayerNet",
+    "create_solver_instance",
+    "l2_loss",
+    "make_generator",
+    "numeric_gradient",
+    "relative_error",
+    "sgd",
+    "softmax_loss",
+]

@@ -1,0 +1,294 @@
+"""Training: epochs of minibatches, accuracies after each epoch, the best weights kept.
+
+Letters: N examples, C classes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from fcnet import solver_arguments as arguments
+from fcnet.accuracy import Model, accuracy, sample
+from fcnet.errors import Diverged
+from fcnet.generators import Stream, make_generator
+from fcnet.solver_state import State, clone, load_run, save_run
+from fcnet.update_rules import Config, UpdateRule
+
+
+class Solver:
+    """Trains a model by minibatch updates.
+
+    An epoch is one pass over the training split, in an order that depends on the seed
+    and the epoch alone. Epoch 0 is before training.
+
+    Attributes:
+        epoch: Finished epochs.
+        iteration: Updates made.
+        loss_history: The loss of each iteration.
+        train_acc_history: Accuracy on (a sample of) the training split, from epoch 0.
+        val_acc_history: Accuracy on (a sample of) the validation split, from epoch 0.
+        best_val_acc: The highest entry of val_acc_history; 0.0 while it is empty.
+        best_epoch: The first epoch that reached it.
+        best_params: Copies of the parameters after that epoch.
+        optim_configs: The update rule's config of each parameter.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: Mapping[str, Tensor],
+        *,
+        update_rule: str | UpdateRule = "sgd",
+        optim_config: Mapping[str, float] | None = None,
+        lr_decay: float = 1.0,
+        batch_size: int = 100,
+        num_epochs: int = 10,
+        num_train_samples: int | None = 1000,
+        num_val_samples: int | None = None,
+        print_every: int = 10,
+        print_acc_every: int = 1,
+        verbose: bool = True,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+    ) -> None:
+        """Check the arguments and stand before the first epoch.
+
+        Args:
+            model: The model; its parameters lie on `device`.
+            data: X_train and X_val, of shape (N, d_1, ..., d_k), y_train and y_val, of
+                shape (N,), int64.
+            update_rule: A name in UPDATE_RULES, or a function like those there.
+            optim_config: Settings of the update rule, such as `learning_rate`.
+            lr_decay: The learning rate is multiplied by this after every epoch.
+            batch_size: Examples in a minibatch; an epoch's last one may be smaller.
+            num_epochs: Epochs in all.
+            num_train_samples: Training examples to measure accuracy on; None for all.
+            num_val_samples: Validation examples to measure accuracy on; None for all.
+            print_every: Iterations from one printed loss to the next.
+            print_acc_every: Epochs from one printed accuracy to the next.
+            verbose: Whether `train` prints at all.
+            device: Where training happens; the data are brought there.
+            seed: Of the epochs' orders and of the samples for accuracies.
+
+        Raises:
+            ValueError: An argument is out of its range; the message names it.
+            TypeError: An argument is of a wrong type; the message names it.
+        """
+        arguments.check_counts(
+            1,
+            batch_size=batch_size,
+            num_train_samples=num_train_samples,
+            num_val_samples=num_val_samples,
+            print_every=print_every,
+            print_acc_every=print_acc_every,
+        )
+        arguments.check_counts(0, num_epochs=num_epochs)
+        self.model = model
+        self.data = arguments.check_data(data, device)
+        self.update_rule = arguments.find_update_rule(update_rule)
+        self.lr_decay = arguments.check_rate("lr_decay", lr_decay)
+        self.batch_size, self.num_epochs = batch_size, num_epochs
+        self.num_train_samples = num_train_samples
+        self.num_val_samples = num_val_samples
+        self.print_every, self.print_acc_every = print_every, print_acc_every
+        self.verbose, self.seed = verbose, seed
+        self.epoch = self.iteration = self.best_epoch = 0
+        self.loss_history: list[float] = []
+        self.train_acc_history: list[float] = []
+        self.val_acc_history: list[float] = []
+        self.best_val_acc = 0.0
+        self.best_params = clone(model.params)
+        config = arguments.initial_config(optim_config)
+        self.optim_configs: dict[str, Config] = dict.fromkeys(model.params, config)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next iteration."""
+        return float(next(iter(self.optim_configs.values()))["learning_rate"])
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Minibatches in an epoch, a last smaller one included."""
+        return math.ceil(len(self.data["X_train"]) / self.batch_size)
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations in all."""
+        return self.num_epochs * self.iterations_per_epoch
+
+    def train(
+        self,
+        time_limit: float | None = None,
+        return_best_params: bool = True,
+        *,
+        log: Callable[[str], None] = print,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Train up to `num_epochs` epochs in all.
+
+        A time limit may end it inside an epoch; called again, it goes on with the next
+        minibatch of that epoch.
+
+        Args:
+            time_limit: Seconds after which no further iteration starts.
+            return_best_params: Whether the model ends with the best epoch's parameters
+                rather than the last ones.
+            log: Gets each line if the Solver is verbose.
+            clock: Returns the time in seconds.
+
+        Raises:
+            Diverged: The loss is not finite.
+        """
+        limit = math.inf if time_limit is None else time_limit
+        started = clock()
+        self.evaluate_start()
+        if self.iteration == 0:
+            self._log_epoch(log)
+        for _ in self._run():
+            seconds = clock() - started
+            self._log_iteration(log, seconds)
+            self._log_epoch(log)
+            if seconds >= limit:
+                break
+        if return_best_params:
+            self.model.params.update(clone(self.best_params))
+
+    def train_epoch(self) -> None:
+        """Train one epoch, or what is left of one; print nothing.
+
+        Each minibatch makes one update. Afterwards the learning rate decays, both
+        accuracies are measured and the best parameters are kept.
+
+        Raises:
+            Diverged: The loss is not finite.
+        """
+        self.evaluate_start()
+        for _ in self._steps():
+            pass
+
+    def evaluate_start(self) -> None:
+        """Measure the accuracies of epoch 0, unless that is done already."""
+        if not self.val_acc_history:
+            self._evaluate()
+
+    def check_accuracy(
+        self,
+        X: Tensor,
+        y: Tensor,
+        num_samples: int | None = None,
+        batch_size: int = 1000,
+    ) -> float:
+        """Measure the model's accuracy; the sample depends on seed and epoch alone.
+
+        Args:
+            X: Examples, of shape (N, d_1, ..., d_k), N >= 1.
+            y: Labels, of shape (N,), int64.
+            num_samples: Examples to measure on; None for all.
+            batch_size: Examples scored at once; bounds the memory, not the result.
+
+        Returns:
+            The share of examples labelled rightly, from 0 to 1.
+
+        Raises:
+            ValueError: X and y disagree or are empty, or a count is below 1.
+            TypeError: y is not int64.
+        """
+        arguments.check_counts(1, num_samples=num_samples, batch_size=batch_size)
+        arguments.check_split("X", X, "y", y)
+        generator = make_generator(self.seed, Stream.ACCURACY_SAMPLE, self.epoch)
+        return accuracy(self.model, *sample(X, y, num_samples, generator), batch_size)
+
+    def state_dict(self) -> State:
+        """Return a copy of all that changes in training: tensors and plain numbers."""
+        return save_run(self)
+
+    def load_state_dict(self, state: State) -> None:
+        """Go back to a saved state; the rest of the run is bit for bit the same.
+
+        Args:
+            state: What `state_dict` returned in a Solver made with the same arguments.
+
+        Raises:
+            ValueError: The state is of a model with other parameters; nothing changed.
+        """
+        load_run(self, state)
+
+    def _run(self) -> Iterator[float]:
+        """Make the updates left in the run; yield each loss."""
+        while self.epoch < self.num_epochs:
+            yield from self._steps()
+
+    def _steps(self) -> Iterator[float]:
+        """Make the updates left in this epoch and end it; yield each loss."""
+        generator = make_generator(self.seed, Stream.PERMUTATION, self.epoch + 1)
+        X, y = self.data["X_train"], self.data["y_train"]
+        order = torch.randperm(len(X), generator=generator).to(X.device)
+        end = (self.epoch + 1) * self.iterations_per_epoch
+        for chosen in torch.split(order, self.batch_size)[self.iteration - end :]:
+            loss = self._step(X.index_select(0, chosen), y.index_select(0, chosen))
+            if self.iteration == end:
+                self._end_epoch()
+            yield loss
+
+    def _log_iteration(self, log: Callable[[str], None], seconds: float) -> None:
+        """Log the loss of the last iteration if it is due."""
+        if self.verbose and (self.iteration - 1) % self.print_every == 0:
+            log(
+                f"(Time {seconds:.2f} sec; Iteration {self.iteration} / "
+                f"{self.num_iterations}) loss: {self.loss_history[-1]:f}"
+            )
+
+    def _log_epoch(self, log: Callable[[str], None]) -> None:
+        """Log the accuracies if an epoch has just ended and they are due."""
+        ended = self.iteration == self.epoch * self.iterations_per_epoch
+        last = self.epoch == self.num_epochs
+        if self.verbose and ended and (last or self.epoch % self.print_acc_every == 0):
+            log(
+                f"(Epoch {self.epoch} / {self.num_epochs}) train acc: "
+                f"{self.train_acc_history[-1]:f}; val_acc: {self.val_acc_history[-1]:f}"
+            )
+
+    def _step(self, X: Tensor, y: Tensor) -> float:
+        """Make one update from a minibatch X (N, ...), y (N,); return its loss."""
+        loss, grads = self.model.loss(X, y)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise Diverged(self.epoch + 1, self.iteration + 1, value)
+        params = self.model.params
+        for name, dw in grads.items():
+            params[name], self.optim_configs[name] = self.update_rule(
+                params[name], dw, self.optim_configs[name]
+            )
+        self.iteration += 1
+        self.loss_history.append(value)
+        return value
+
+    def _end_epoch(self) -> None:
+        """Count the epoch, decay the learning rate and measure the accuracies."""
+        self.epoch += 1
+        rate = self.learning_rate * self.lr_decay
+        self.optim_configs = {
+            name: {**config, "learning_rate": rate}
+            for name, config in self.optim_configs.items()
+        }
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Append both accuracies; keep the parameters if they are the best yet."""
+        data = self.data
+        train_acc, val_acc = (
+            self.check_accuracy(data[f"X_{split}"], data[f"y_{split}"], samples)
+            for split, samples in (
+                ("train", self.num_train_samples),
+                ("val", self.num_val_samples),
+            )
+        )
+        # Epoch 0 is the best so far even at an accuracy of 0.
+        if val_acc > self.best_val_acc or not self.val_acc_history:
+            self.best_val_acc, self.best_epoch = val_acc, self.epoch
+            self.best_params = clone(self.model.params)
+        self.train_acc_history.append(train_acc)
+        self.val_acc_history.append(val_acc)

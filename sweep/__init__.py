@@ -1,0 +1,1 @@
+"""Experiment sweeps: Optuna proposes, Ray trains, MLflow records."""

@@ -1,0 +1,83 @@
+"""One network's weights with what is needed to use them, as a safetensors file.
+
+Tensors and plain numbers only: reading one runs no code of whoever wrote it.
+The only file that knows safetensors.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from sweep.errors import DataError
+from sweep.trial import HParams
+
+_KEY = "sweep"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """The plain numbers beside the weights.
+
+    Attributes:
+        number: The trial's number.
+        epoch: The epoch after which the weights were taken, from 1.
+        val_accuracy: Accuracy on the validation split at that epoch.
+        hparams: The trial's settings.
+        seed: The trial's seed.
+        classes: Names of the classes, in the order of the scores.
+        image_shape: Channels, height and width of an image.
+        mean: Mean of each channel, taken from images scaled to [0, 1].
+    """
+
+    number: int
+    epoch: int
+    val_accuracy: float
+    hparams: HParams
+    seed: int
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    mean: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights by name (`W1`, `b1`, ...) and what belongs to them."""
+
+    params: Mapping[str, torch.Tensor]
+    info: CheckpointInfo
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The bytes of the checkpoint's file."""
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in checkpoint.params.items()
+    }
+    return save(tensors, {_KEY: json.dumps(asdict(checkpoint.info))})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint's file.
+
+    Raises:
+        DataError: if it is missing or not a checkpoint of a sweep.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()  # noqa: SIM118 - a file, not a dict
+            params = {name: file.get_tensor(name) for name in names}
+            info = json.loads(file.metadata()[_KEY])
+        lists = {key: tuple(info[key]) for key in ("classes", "image_shape", "mean")}
+        return Checkpoint(params, CheckpointInfo(**{**info, **lists}))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(
+            f"{path}: not a checkpoint of a sweep ({error}); allowed: a .safetensors "
+            "file that a sweep has written"
+        ) from None

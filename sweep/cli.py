@@ -1,0 +1,81 @@
+"""The command line: its words and its exit codes; commands.py does the work."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.errors import SweepError
+
+app = typer.Typer(
+    help="Hyperparameter sweeps of fully connected networks: Optuna proposes, Ray "
+    "trains, MLflow records.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment's YAML.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a setting, such as study.trials=8; repeatable.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    # the libraries look at these when they are imported
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # under `uv run`, Ray would build an environment for each worker: minutes
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    app()
+
+
+@app.command()
+def run(file: File, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Run an experiment. Run again, it goes on where it stopped."""
+    with _errors_as_messages():
+        from sweep import commands
+
+        raise typer.Exit(commands.run(file, overrides or [], as_json))
+
+
+@app.command()
+def check(file: File, overrides: Overrides = None) -> None:
+    """Check an experiment and print the plan. Starts and writes nothing."""
+    with _errors_as_messages():
+        from sweep import commands
+
+        raise typer.Exit(commands.check(file, overrides or []))
+
+
+@app.command()
+def status(file: File, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Print what the stores say of an experiment."""
+    with _errors_as_messages():
+        from sweep import commands
+
+        raise typer.Exit(commands.status(file, overrides or [], as_json))
+
+
+@contextmanager
+def _errors_as_messages() -> Iterator[None]:
+    try:
+        yield
+    except SweepError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None

@@ -1,0 +1,273 @@
+"""An experiment: the schema of the YAML, and loading it with exact errors.
+
+The only file that knows pydantic.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
+
+from sweep.errors import ConfigError
+from sweep.settings import (
+    as_yaml,
+    count_or_auto,
+    fraction_or_auto,
+    nearest,
+    number,
+    one_of,
+    scalar,
+    seconds,
+    whole,
+)
+from sweep.space import Choice, Distribution, FloatRange, IntRange, Space
+from sweep.trial import HParam, HParams
+from sweep.yaml_file import Location, YamlFile, dump_yaml, read_yaml
+
+DatasetName = Literal["cifar10", "fashion_mnist", "mnist", "digits", "image_folder"]
+SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
+PrunerName = Literal["none", "median", "percentile", "hyperband", "asha"]
+ValueName = Literal["best_val_accuracy", "last_val_accuracy"]
+
+_YAML = PlainSerializer(as_yaml)
+WholeSetting = int | IntRange | Choice
+NumberSetting = float | FloatRange | Choice
+Positive = Annotated[WholeSetting, PlainValidator(whole(1)), _YAML]
+AboveZero = Annotated[NumberSetting, PlainValidator(number(0, exclusive=True)), _YAML]
+NotNegative = Annotated[NumberSetting, PlainValidator(number(0)), _YAML]
+Decay = Annotated[NumberSetting, PlainValidator(number(0, 1, exclusive=True)), _YAML]
+UpdateRule = Annotated[str | Choice, PlainValidator(one_of("sgd")), _YAML]
+
+
+class Section(BaseModel):
+    """Unknown keys are errors, values are never converted, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(Section):
+    """Which images, and which of them are held out for validation."""
+
+    dataset: DatasetName
+    root: str = "data"
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Model(Section):
+    """The two-layer network; any setting may be a distribution."""
+
+    hidden_dim: Positive = 100
+    weight_scale: AboveZero = 1e-3
+    reg: NotNegative = 0.0
+
+
+class Solver(Section):
+    """How the network is trained; any setting may be a distribution."""
+
+    learning_rate: AboveZero = 1e-2
+    update_rule: UpdateRule = "sgd"
+    lr_decay: Decay = 1.0
+    batch_size: Positive = 100
+    num_epochs: Positive = 10
+
+
+class Study(Section):
+    """How many trials, who proposes them, who stops them, where they are kept."""
+
+    trials: Annotated[int, Field(ge=1)] = 64
+    timeout: Annotated[float | None, BeforeValidator(seconds)] = None
+    sampler: SamplerName = "tpe"
+    pruner: PrunerName = "hyperband"
+    seed: Annotated[int, Field(ge=0)] = 0
+    value: ValueName = "best_val_accuracy"
+    max_failures: Annotated[int, Field(ge=1)] = 5
+    storage: Annotated[str, Field(min_length=1)] = "sqlite:///optuna.db"
+    enqueue: list[dict[str, Annotated[HParam, PlainValidator(scalar)]]] = []
+
+
+class Ray(Section):
+    """Where the trials run, and how many at a time."""
+
+    address: Annotated[str, Field(min_length=1)] = "local"
+    cpus_per_worker: Annotated[int, Field(ge=1)] = 1
+    gpus_per_worker: Annotated[
+        float | Literal["auto"], BeforeValidator(fraction_or_auto)
+    ] = "auto"
+    trials_per_worker: Annotated[
+        int | Literal["auto"], BeforeValidator(count_or_auto)
+    ] = "auto"
+
+
+class Mlflow(Section):
+    """Where the runs are recorded."""
+
+    tracking_uri: Annotated[str, Field(min_length=1)] = "sqlite:///mlflow.db"
+
+
+class Experiment(Section):
+    """One YAML file, checked; its name is the study's and the MLflow experiment's."""
+
+    name: Annotated[str, Field(max_length=500, pattern=r"^\S(.*\S)?$")]
+    data: Data
+    model: Model = Model()
+    solver: Solver = Solver()
+    study: Study = Study()
+    ray: Ray = Ray()
+    mlflow: Mlflow = Mlflow()
+
+    @property
+    def settings(self) -> dict[str, HParam | Distribution]:
+        """Every setting of model and solver by its own name."""
+        sections = (self.model, self.solver)
+        return {key: value for section in sections for key, value in section}
+
+    @property
+    def space(self) -> Space:
+        """The settings that are searched."""
+        settings = self.settings.items()
+        return {k: v for k, v in settings if isinstance(v, Distribution)}
+
+    def hparams(self, searched: HParams) -> HParams:
+        """Every setting's value for one trial: the searched ones and the constants."""
+        constants = {
+            k: v for k, v in self.settings.items() if not isinstance(v, Distribution)
+        }
+        return {**constants, **searched}
+
+    @property
+    def trials(self) -> int:
+        """Trials wanted in all; a grid ends when each of its points was tried."""
+        if self.study.sampler != "grid":
+            return self.study.trials
+        points = math.prod(len(d.grid()) for d in self.space.values())
+        return min(self.study.trials, points)
+
+    @property
+    def max_epochs(self) -> int:
+        """The largest number of epochs that a trial may be given."""
+        epochs = self.solver.num_epochs
+        if isinstance(epochs, IntRange):
+            return epochs.high
+        options = epochs.options if isinstance(epochs, Choice) else (epochs,)
+        return max(int(option) for option in options)
+
+    def to_yaml(self) -> str:
+        """The YAML that reads back as this experiment, every default written out."""
+        return dump_yaml(self.model_dump())
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read, override and check an experiment.
+
+    Args:
+        path: The YAML file.
+        overrides: `dotted.key=value` each, laid over the file.
+
+    Raises:
+        ConfigError: naming for each mistake file, line, key, found and allowed.
+    """
+    source = read_yaml(path, overrides)
+    try:
+        experiment = Experiment.model_validate(source.values)
+    except ValidationError as error:
+        problems = [_explain(source, dict(details)) for details in error.errors()]
+    else:
+        problems = [
+            _problem(source, *problem) for problem in _contradictions(experiment)
+        ]
+        if not problems:
+            return experiment
+    raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _contradictions(experiment: Experiment) -> Iterator[tuple[Location, Any, str]]:
+    """Settings that are each right but do not go together: location, found, allowed."""
+    space = experiment.space
+    for index, queued in enumerate(experiment.study.enqueue):
+        for key, value in queued.items():
+            location = ("study", "enqueue", index, key)
+            if key not in space:
+                yield location, key, f"a searched setting: {_names(space)}"
+            elif not space[key].contains(value):
+                yield location, value, str(space[key])
+    if experiment.study.storage == experiment.mlflow.tracking_uri:
+        allowed = "a database of its own: Optuna and MLflow both keep a table there"
+        yield ("study", "storage"), experiment.study.storage, allowed
+    if experiment.study.sampler == "grid":
+        for key, distribution in space.items():
+            if not distribution.grid():
+                allowed = "with sampler: grid, a choice or a range with a step, no log"
+                section = "model" if key in Model.model_fields else "solver"
+                yield (section, key), str(distribution), allowed
+
+
+def _explain(source: YamlFile, error: dict[str, Any]) -> str:
+    location: Location = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(source, location)
+    if error["type"] == "missing":
+        return f"{source.where(location)}: {_dotted(location)}: missing; it is required"
+    return _problem(source, location, error["input"], _allowed(error))
+
+
+def _allowed(error: dict[str, Any]) -> str:
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "literal_error":
+            expected = str(context["expected"])
+            allowed = expected + _hint(str(error["input"]), expected.split("'")[1::2])
+        case "value_error":
+            allowed = str(context["error"])
+        case "string_too_short":
+            allowed = "text that is not empty"
+        case "string_pattern_mismatch":
+            allowed = "text that is not empty and has no space at its ends"
+        case "model_type" | "model_attributes_type":
+            allowed = "a section of `key: value` lines"
+        case _:
+            message = str(error["msg"])
+            allowed = message.removeprefix("Input should be ").removeprefix("a valid ")
+    return allowed
+
+
+def _unknown_key(source: YamlFile, location: Location) -> str:
+    section: Any = Experiment
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    allowed = list(section.model_fields)
+    return (
+        f"{source.where(location)}: {_dotted(location)}: unknown key; "
+        f"allowed: {_names(allowed)}{_hint(str(location[-1]), allowed)}"
+    )
+
+
+def _problem(source: YamlFile, location: Location, found: Any, allowed: str) -> str:
+    return (
+        f"{source.where(location)}: {_dotted(location)}: "
+        f"found {found!r}; allowed: {allowed}"
+    )
+
+
+def _hint(found: str, allowed: Sequence[str]) -> str:
+    close = nearest(found, allowed)
+    return f" (did you mean {close}?)" if close else ""
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(map(str, location))
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

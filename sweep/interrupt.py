@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM: the first one asks the sweep to end well, the second insists."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """Whether the sweep was asked to end, and by which signal."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Begin without one.
+
+        Args:
+            say: Prints a line for people.
+        """
+        self._say = say
+        self._signal: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """128 and the signal's number, as shells count; None if there was none."""
+        return None if self._signal is None else 128 + self._signal
+
+    def listen(self) -> None:
+        """Take the signals over; to be called after ray.init, which takes SIGTERM."""
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def __call__(self) -> bool:
+        """Whether the sweep was asked to end."""
+        return self._signal is not None
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+        self._say(
+            "stopping: running trials end with their epoch; the same command goes on "
+            "from here (once more to stop at once)"
+        )

@@ -1,0 +1,27 @@
+"""Every file that a sweep writes of its own accord, in one place.
+
+The stores are where the YAML says; relative to the folder the command is typed in.
+"""
+
+import os
+from pathlib import Path
+
+CHECKPOINT = "checkpoint/best.safetensors"  # artifact of a trial's run
+BEST_CHECKPOINT = "best/best.safetensors"  # artifact of the study's run
+EXPERIMENT = "experiment.yaml"  # artifact of the study's run
+ENVIRONMENT = "environment.json"  # artifact of the study's run
+FAILURE = "failure.txt"  # artifact of a failed trial's run
+
+
+def dataset_cache() -> Path:
+    """The folder of decoded data sets: `$XDG_CACHE_HOME/sweep`, or `~/.cache/sweep`."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "sweep" / "datasets"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a `sqlite:///` address; None for any other kind of store."""
+    scheme, _, rest = url.partition("://")
+    if scheme.split("+")[0] != "sqlite":
+        return None
+    return Path(rest.removeprefix("/").split("?")[0])

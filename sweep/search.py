@@ -1,0 +1,74 @@
+"""Our words for a search in Optuna's: distributions, samplers, pruners."""
+
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from sweep.config import Experiment
+from sweep.space import Choice, Distribution, IntRange
+
+
+def to_optuna(distribution: Distribution) -> BaseDistribution:
+    """Optuna's distribution over the same values."""
+    d = distribution
+    if isinstance(d, Choice):
+        return CategoricalDistribution(d.options)
+    if isinstance(d, IntRange):
+        return IntDistribution(d.low, d.high, log=d.log, step=d.step or 1)
+    return FloatDistribution(d.low, d.high, log=d.log, step=d.step)
+
+
+class _Grid(optuna.samplers.GridSampler):
+    """Optuna's grid, leaving it to the budget to end the study when all is tried."""
+
+    def after_trial(self, *_arguments: Any) -> None:
+        """Do not stop: `Study.stop` is for `Study.optimize` alone, and raises here."""
+
+
+def make_sampler(experiment: Experiment, trials: int) -> BaseSampler:
+    """The sampler that the experiment asks for.
+
+    Args:
+        experiment: The experiment.
+        trials: Number of trials that the study has already.
+    """
+    # with the seed alone, a study that goes on would propose its first trials again
+    seed = (experiment.study.seed + 1_000_003 * trials) % 2**32
+    match experiment.study.sampler:
+        case "tpe":
+            return optuna.samplers.TPESampler(seed=seed)
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        case "grid":
+            grid = {key: list(d.grid()) for key, d in experiment.space.items()}
+            return _Grid(grid, seed=experiment.study.seed)
+        case "gp":
+            return optuna.samplers.GPSampler(seed=seed)
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=seed)
+        case "qmc":
+            return optuna.samplers.QMCSampler(seed=experiment.study.seed)
+
+
+def make_pruner(experiment: Experiment) -> BasePruner:
+    """The pruner that the experiment asks for; its resource is the epoch."""
+    match experiment.study.pruner:
+        case "none":
+            return optuna.pruners.NopPruner()
+        case "median":
+            return optuna.pruners.MedianPruner()
+        case "percentile":
+            return optuna.pruners.PercentilePruner(25.0)
+        case "hyperband":
+            epochs = experiment.max_epochs
+            return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
+        case "asha":
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=1)

@@ -1,0 +1,292 @@
+"""The study: proposes trials, judges them, and keeps what it was told.
+
+Knows Optuna, as only search.py does beside it. Sampler and pruner work on a copy of the
+study in memory; each change is written to the storage before the loop goes on, a new
+trial with all its hyperparameters in one transaction, where Optuna's own `ask` takes a
+dozen.
+"""
+
+import json
+from collections import Counter
+from typing import Any, assert_never
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from sweep.config import Experiment
+from sweep.databases import DatabaseError, tune_sqlite
+from sweep.errors import StoreError
+from sweep.paths import sqlite_file
+from sweep.search import make_pruner, make_sampler, to_optuna
+from sweep.trial import (
+    Ending,
+    EpochReport,
+    State,
+    StudySummary,
+    TrialEnded,
+    TrialRecord,
+    TrialSpec,
+)
+
+MAX_LOST = 3  # workers that may die under one trial before it counts as failed
+
+_EXPERIMENT = "experiment"  # attribute of the study: what its trials have in common
+_ATTEMPT = "attempt"  # attributes of a trial
+_LOST = "lost"
+_REASON = "reason"
+
+
+class OptunaStudy:
+    """A stored study, opened by its one driver.
+
+    Trials that a former driver left running are made to wait for their next attempt,
+    settings that the YAML enqueues are added once.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Open the experiment's study, or create it.
+
+        Raises:
+            StoreError: if the storage cannot be opened, or its study of this name was
+                made with other settings.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        tune_sqlite()
+        self._experiment = experiment
+        self._storage = _open_storage(experiment.study.storage)
+        self._study_id = _find_or_create(self._storage, experiment)
+        _release_running(self._storage, self._study_id)
+        stored = self._storage.get_all_trials(self._study_id)
+        self._ids = [trial._trial_id for trial in stored]
+        self._running: dict[int, Trial] = {}
+        self._memory = InMemoryStorage()
+        self._study = optuna.create_study(
+            study_name=experiment.name,
+            storage=self._memory,
+            direction="maximize",
+            sampler=make_sampler(experiment, len(stored)),
+            pruner=make_pruner(experiment),
+        )
+        self._study.add_trials(stored)
+        for hparams in experiment.study.enqueue:
+            self._study.enqueue_trial(hparams, skip_if_exists=True)
+        for trial in self._trials[len(stored) :]:
+            self._ids.append(self._storage.create_new_trial(self._study_id, trial))
+
+    @property
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    @property
+    def states(self) -> dict[int, State]:
+        """The state of every trial, by number."""
+        return {trial.number: State(trial.state.name) for trial in self._trials}
+
+    @property
+    def done(self) -> int:
+        """Number of trials that are COMPLETE or PRUNED."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        return len(self._study.get_trials(deepcopy=False, states=states))
+
+    def ask(self) -> TrialSpec:
+        """Propose a trial, or hand out one that waits; it is RUNNING from now on."""
+        distributions = {k: to_optuna(d) for k, d in self._experiment.space.items()}
+        trial = self._study.ask(distributions)
+        frozen = self._trials[trial.number]
+        if trial.number == len(self._ids):
+            self._ids.append(self._storage.create_new_trial(self._study_id, frozen))
+        else:
+            self._store_waiting_as_running(frozen)
+        self._running[trial.number] = trial
+        return TrialSpec(
+            number=trial.number,
+            attempt=frozen.user_attrs.get(_ATTEMPT, 0),
+            hparams=self._experiment.hparams(frozen.params),
+            seed=self._experiment.study.seed,
+        )
+
+    def report(self, report: EpochReport) -> bool:
+        """Store an epoch's validation accuracy; a step that is known stays as it is.
+
+        Returns:
+            Whether the pruner gives the trial up.
+        """
+        number, epoch = report.number, report.epoch
+        trial = self._running[number]
+        if epoch not in self._trials[number].intermediate_values:
+            trial.report(report.val_accuracy, epoch)
+            self._storage.set_trial_intermediate_value(
+                self._ids[number], epoch, report.val_accuracy
+            )
+        return trial.should_prune()
+
+    def tell(self, ended: TrialEnded) -> TrialRecord:
+        """Store how an attempt ended.
+
+        Returns:
+            What the study knows of the trial now; it is WAITING if it is to be tried
+            again.
+        """
+        self._store_ending(self._running.pop(ended.number), ended)
+        return _record(self._experiment, self._trials[ended.number])
+
+    def _store_ending(self, trial: Trial, ended: TrialEnded) -> None:
+        match ended.ending:
+            case Ending.COMPLETE:
+                self._finish(trial, TrialState.COMPLETE, value=self._value(ended))
+            case Ending.PRUNED:
+                self._finish(trial, TrialState.PRUNED)
+            case Ending.DIVERGED:
+                self._finish(trial, TrialState.PRUNED, reason="diverged")
+            case Ending.FAILED:
+                self._finish(trial, TrialState.FAIL, reason=ended.reason)
+            case Ending.INTERRUPTED:
+                self._try_again(trial)
+            case Ending.LOST:
+                lost = trial.user_attrs.get(_LOST, 0) + 1
+                self._set_attr(trial, _LOST, lost)
+                if lost > MAX_LOST:
+                    self._finish(trial, TrialState.FAIL, reason=ended.reason)
+                else:
+                    self._try_again(trial)
+            case _:
+                assert_never(ended.ending)
+
+    def summary(self) -> StudySummary:
+        """What the study says now."""
+        return _summarise(self._experiment, self._trials)
+
+    def _value(self, ended: TrialEnded) -> float | None:
+        if self._experiment.study.value == "best_val_accuracy":
+            return ended.best_val_accuracy
+        curve = self._trials[ended.number].intermediate_values
+        return curve[max(curve)]
+
+    def _finish(
+        self,
+        trial: Trial,
+        state: TrialState,
+        value: float | None = None,
+        reason: str | None = None,
+    ) -> None:
+        if reason is not None:
+            self._set_attr(trial, _REASON, reason)
+        frozen = self._study.tell(trial, value, state)
+        self._storage.set_trial_state_values(
+            self._ids[trial.number], frozen.state, frozen.values
+        )
+
+    def _try_again(self, trial: Trial) -> None:
+        self._set_attr(trial, _ATTEMPT, trial.user_attrs.get(_ATTEMPT, 0) + 1)
+        self._memory.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._storage.set_trial_state_values(
+            self._ids[trial.number], TrialState.WAITING
+        )
+
+    def _set_attr(self, trial: Trial, key: str, value: str | int) -> None:
+        trial.set_user_attr(key, value)
+        self._storage.set_trial_user_attr(self._ids[trial.number], key, value)
+
+    def _store_waiting_as_running(self, trial: FrozenTrial) -> None:
+        trial_id = self._ids[trial.number]
+        known = self._storage.get_trial(trial_id).params
+        for name, distribution in trial.distributions.items():
+            if name not in known:
+                value = distribution.to_internal_repr(trial.params[name])
+                self._storage.set_trial_param(trial_id, name, value, distribution)
+        self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+
+
+def read_summary(experiment: Experiment) -> StudySummary | None:
+    """What the storage says of an experiment, without changing it.
+
+    Returns:
+        The summary, or None if the storage holds no such study.
+
+    Raises:
+        StoreError: if the storage cannot be read.
+    """
+    path = sqlite_file(experiment.study.storage)
+    if path is not None and not path.exists():
+        return None
+    storage = _open_storage(experiment.study.storage)
+    try:
+        study_id = storage.get_study_id_from_name(experiment.name)
+    except KeyError:
+        return None
+    return _summarise(experiment, storage.get_all_trials(study_id))
+
+
+def _summarise(experiment: Experiment, trials: list[FrozenTrial]) -> StudySummary:
+    counts = Counter(State(trial.state.name) for trial in trials)
+    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    ranked = [_record(experiment, trial) for trial in trials if trial.state in done]
+    ranked = [record for record in ranked if record.value is not None]
+    ranked.sort(key=lambda record: (-(record.value or 0.0), record.number))
+    return StudySummary({state: counts[state] for state in State}, tuple(ranked))
+
+
+def _record(experiment: Experiment, trial: FrozenTrial) -> TrialRecord:
+    curve = trial.intermediate_values
+    return TrialRecord(
+        number=trial.number,
+        state=State(trial.state.name),
+        value=trial.value,
+        # the first of several equal ones, as the worker that kept it decides too
+        epoch=max(curve, key=lambda epoch: (curve[epoch], -epoch), default=None),
+        hparams=experiment.hparams(trial.params),
+        reason=trial.user_attrs.get(_REASON),
+    )
+
+
+def _open_storage(url: str) -> RDBStorage:
+    try:
+        return RDBStorage(url)
+    except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
+        raise StoreError(
+            f"study.storage: found {url}: Optuna cannot open it: {error}; allowed: "
+            "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+        ) from error
+
+
+def _find_or_create(storage: RDBStorage, experiment: Experiment) -> int:
+    common = json.loads(experiment.model_dump_json(include=_COMMON))
+    try:
+        study_id = storage.get_study_id_from_name(experiment.name)
+    except KeyError:
+        maximize = [StudyDirection.MAXIMIZE]
+        study_id = storage.create_new_study(maximize, experiment.name)
+        storage.set_study_user_attr(study_id, _EXPERIMENT, common)
+    stored = storage.get_study_user_attrs(study_id).get(_EXPERIMENT)
+    if stored != common:
+        raise StoreError(
+            f"study.storage: {experiment.study.storage} holds a study named "
+            f"{experiment.name!r} that was made with other settings: "
+            f"{_differences(stored or {}, common)}; what to do: put them back, or give "
+            "this experiment another name"
+        )
+    return study_id
+
+
+# trials with different data, settings or seeds do not compare
+_COMMON: Any = {"data": True, "model": True, "solver": True, "study": {"seed", "value"}}
+
+
+def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{section}.{key} was {stored.get(section, {}).get(key)} and is {value}"
+        for section, values in wanted.items()
+        for key, value in values.items()
+        if stored.get(section, {}).get(key) != value
+    )
+
+
+def _release_running(storage: RDBStorage, study_id: int) -> None:
+    running = storage.get_all_trials(study_id, states=(TrialState.RUNNING,))
+    for trial in running:
+        attempt = trial.user_attrs.get(_ATTEMPT, 0) + 1
+        storage.set_trial_user_attr(trial._trial_id, _ATTEMPT, attempt)
+        storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

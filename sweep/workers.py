@@ -1,0 +1,212 @@
+"""The pool: warm processes on every CPU or GPU that Ray has.
+
+The only file that knows Ray. A worker is called once an epoch; what comes back decides
+what it is told with the next call, so no trial runs on past its end.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from sweep.errors import ClusterError
+from sweep.plan import Plan
+from sweep.trial import Ending, Message, TrialEnded, TrialSpec
+
+_READY_S = 120.0  # how long the first worker may take to start
+
+
+class Work(Protocol):
+    """What a worker does; see objective.Objective."""
+
+    def advance(
+        self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
+    ) -> list[Message]:
+        """Begin trials, end others, and train every lane for one epoch."""
+
+
+MakeWork = Callable[[Any, str, int], Work]  # data, device, threads
+
+
+class _Worker:
+    """A worker's process, as Ray runs it."""
+
+    def __init__(self, make_work: MakeWork, device: str, threads: int) -> None:
+        # unpickling make_work has imported torch by now, while the data still loads
+        self._make_work, self._device, self._threads = make_work, device, threads
+        self._work: Work | None = None
+
+    def load(self, data: Any) -> None:
+        """Take the data, once."""
+        self._work = self._make_work(data, self._device, self._threads)
+
+    def advance(
+        self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
+    ) -> list[Message]:
+        """See Work.advance."""
+        assert self._work is not None, "load comes first"
+        return self._work.advance(start, stop)
+
+
+@dataclass
+class _Slot:
+    """A place in the pool: the worker there, its lanes, and what it is told next."""
+
+    actor: Any
+    lanes: dict[int, TrialSpec] = field(default_factory=dict)
+    start: list[TrialSpec] = field(default_factory=list)
+    stop: dict[int, Ending] = field(default_factory=dict)
+    call: Any = None
+
+
+def connect(address: str) -> tuple[float, float]:
+    """Join a Ray cluster, or start a private one of this machine alone.
+
+    Args:
+        address: `local`, `auto` or `host:port`.
+
+    Returns:
+        The CPU cores and GPUs there are.
+
+    Raises:
+        ClusterError: if there is no cluster at that address.
+    """
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        # A token of its own: nobody else on this machine may command the workers. With
+        # the mode unset, ray.init turns it on; setting it after import has no effect.
+        os.environ.pop("RAY_AUTH_MODE", None)
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        options |= {"include_dashboard": False, "num_cpus": local_cpus()}
+    try:
+        ray.init(address=address, **options)
+    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(
+            f"ray.address: found {address}: {error}; allowed: local, auto or host:port "
+            "of a running cluster"
+        ) from error
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
+def local_cpus() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def disconnect() -> None:
+    """Leave the cluster; a private one ends."""
+    ray.shutdown()
+
+
+class RayPool:
+    """Workers that stay warm from trial to trial; a dead one is replaced."""
+
+    def __init__(self, plan: Plan, make_work: MakeWork) -> None:
+        """Begin to start the workers.
+
+        Args:
+            plan: How many, with what, and how many trials each trains at a time.
+            make_work: Called in each worker with the data, a torch device and a number
+                of threads; importable by its name there.
+        """
+        self._plan = plan
+        self._make_work = make_work
+        self._data: Any = None
+        self._slots = [_Slot(self._start_actor()) for _ in range(plan.workers)]
+
+    def load(self, data: Any) -> None:
+        """Hand the data to every worker, through Ray's shared memory.
+
+        Raises:
+            ClusterError: if no worker has started in time.
+        """
+        self._data = ray.put(data)
+        ready = [slot.actor.load.remote(self._data) for slot in self._slots]
+        started, _ = ray.wait(ready, timeout=_READY_S)
+        if not started:
+            raise ClusterError(
+                f"no worker has started in {_READY_S:g} s; wanted: {self._plan}; see "
+                "`ray status` for what the cluster has free"
+            )
+        ray.get(started)
+
+    def room(self) -> int:
+        """How many more trials can be submitted now."""
+        return sum(self._plan.lanes - len(slot.lanes) for slot in self._slots)
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Hand a trial to the worker with the fewest."""
+        slot = min(self._slots, key=lambda slot: len(slot.lanes))
+        slot.lanes[spec.number] = spec
+        slot.start.append(spec)
+
+    def stop(self, number: int, ending: Ending) -> None:
+        """End a trial after its current epoch; nothing happens if it has ended."""
+        for slot in self._slots:
+            if number in slot.lanes:
+                slot.stop[number] = ending
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Let every worker go on, and return what the next ones have to say.
+
+        Args:
+            timeout_s: Return empty-handed after this many seconds.
+        """
+        for slot in self._slots:
+            if slot.call is None and slot.lanes:
+                self._go_on(slot)
+        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+        if ready:
+            ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        return [message for call in ready for message in self._collect(calls[call])]
+
+    def close(self) -> None:
+        """End every worker at once."""
+        for slot in self._slots:
+            ray.kill(slot.actor)
+        self._slots = []
+
+    def _start_actor(self) -> Any:
+        device = "cuda" if self._plan.gpus else "cpu"
+        actor = ray.remote(_Worker).options(
+            num_cpus=self._plan.cpus,
+            num_gpus=self._plan.gpus,
+            scheduling_strategy="SPREAD",
+        )
+        return actor.remote(self._make_work, device, self._plan.cpus)
+
+    def _go_on(self, slot: _Slot) -> None:
+        slot.call = slot.actor.advance.remote(slot.start, slot.stop)
+        slot.start, slot.stop = [], {}
+
+    def _collect(self, slot: _Slot) -> list[Message]:
+        call, slot.call = slot.call, None
+        try:
+            messages: list[Message] = ray.get(call)
+        except RayTaskError as error:
+            return self._replace(slot, Ending.FAILED, str(error))
+        except RayError as error:
+            return self._replace(slot, Ending.LOST, f"its worker was lost: {error}")
+        for message in messages:
+            if isinstance(message, TrialEnded):
+                slot.lanes.pop(message.number)
+                slot.stop.pop(message.number, None)
+        return messages
+
+    def _replace(self, slot: _Slot, ending: Ending, reason: str) -> list[Message]:
+        """Put a new worker in a broken one's place, and give its trials up."""
+        ended: list[Message] = [
+            TrialEnded(spec.number, spec.attempt, ending, reason=reason)
+            for spec in slot.lanes.values()
+        ]
+        ray.kill(slot.actor)
+        slot.lanes, slot.start, slot.stop = {}, [], {}
+        slot.actor = self._start_actor()
+        slot.actor.load.remote(self._data)
+        return ended
