@@ -69,13 +69,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            names = file.keys()  # noqa: SIM118 - a file, not a dict
+            names = file.keys()
             params = {name: file.get_tensor(name) for name in names}
             info = json.loads(file.metadata()[_KEY])
         lists = {key: tuple(info[key]) for key in ("classes", "image_shape", "mean")}
         return Checkpoint(params, CheckpointInfo(**{**info, **lists}))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(
             f"{path}: not a checkpoint of a sweep ({error}); allowed: a .safetensors "

@@ -14,6 +14,11 @@ carries its message as its only argument, so that it survives pickling.
 """
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, without the background that libraries add below."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class SweepError(Exception):
     """Base of all errors that end a sweep with a message instead of a traceback."""
 

@@ -63,7 +63,7 @@ class Recorder:
         self._raise_error()
         if self._unwritten:
             raise SweepFailed(
-                f"{self._unwritten} events were not written: the store has not answered "
+                f"{self._unwritten} events were not written: the store did not answer "
                 f"for {self._patience_s:g} s"
             )
 
@@ -80,7 +80,7 @@ class Recorder:
             while not self._closing.wait(_GATHER_S):
                 self._write_until_taken(self._drain())
             self._write_until_taken(self._drain())
-        except BaseException as error:  # noqa: BLE001 - the loop raises it
+        except BaseException as error:  # noqa: BLE001 - kept for the loop
             self._error = error
 
     def _drain(self) -> list[Event]:

@@ -102,7 +102,7 @@ def scalar(value: Any) -> HParam:
 
 
 def nearest(found: str, allowed: Sequence[str]) -> str | None:
-    """The allowed spelling that `found` was most likely meant to be, if any is close."""
+    """The allowed spelling that `found` was most likely meant to be, if any."""
     return next(iter(get_close_matches(found, allowed, 1)), None)
 
 

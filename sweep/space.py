@@ -82,7 +82,9 @@ class FloatRange(Range):
         if self.step is None:
             return ()
         count = math.floor((self.high - self.low) / self.step + 1e-8) + 1
-        return tuple(self.low + index * self.step for index in range(count))
+        # rounding must not carry the last point past the end
+        points = (self.low + index * self.step for index in range(count))
+        return tuple(min(point, self.high) for point in points)
 
     def __str__(self) -> str:
         return f"float {self.low:g} to {self.high:g}{_suffix(self)}"

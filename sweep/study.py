@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.config import Experiment
 from sweep.databases import DatabaseError, tune_sqlite
-from sweep.errors import StoreError
+from sweep.errors import StoreError, first_line
 from sweep.paths import sqlite_file
 from sweep.search import make_pruner, make_sampler, to_optuna
 from sweep.trial import (
@@ -247,8 +247,8 @@ def _open_storage(url: str) -> RDBStorage:
         return RDBStorage(url)
     except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
         raise StoreError(
-            f"study.storage: found {url}: Optuna cannot open it: {error}; allowed: "
-            "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+            f"study.storage: found {url}: Optuna cannot open it: {first_line(error)}; "
+            "allowed: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
         ) from error
 
 

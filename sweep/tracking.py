@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from sweep.config import Experiment
 from sweep.databases import DatabaseError, tune_sqlite
-from sweep.errors import StoreError, StoreUnavailable
+from sweep.errors import StoreError, StoreUnavailable, first_line
 from sweep.paths import (
     BEST_CHECKPOINT,
     CHECKPOINT,
@@ -160,7 +160,9 @@ class Tracker:
                 self._write_trial(own)
             self._write_best(events)
         except (MlflowException, DatabaseError, OSError) as error:
-            raise StoreUnavailable(f"MLflow at {self._uri}: {error}") from error
+            raise StoreUnavailable(
+                f"MLflow at {self._uri}: {first_line(error)}"
+            ) from error
 
     def close(self, status: str) -> None:
         """End the study's run.
@@ -337,8 +339,9 @@ def _better(record: TrialRecord, best: TrialRecord | None) -> bool:
 
 def _cannot_open(uri: str, error: Exception) -> StoreError:
     return StoreError(
-        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: {error}; allowed: "
-        "sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
+        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: {first_line(error)}; "
+        "allowed: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE or "
+        "http://HOST:PORT"
     )
 
 

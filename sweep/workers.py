@@ -6,6 +6,7 @@ what it is told with the next call, so no trial runs on past its end.
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from sweep.errors import ClusterError
+from sweep.errors import ClusterError, first_line
 from sweep.plan import Plan
 from sweep.trial import Ending, Message, TrialEnded, TrialSpec
 
@@ -82,15 +83,30 @@ def connect(address: str) -> tuple[float, float]:
         os.environ.pop("RAY_AUTH_MODE", None)
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         options |= {"include_dashboard": False, "num_cpus": local_cpus()}
+    elif address != "auto":
+        _check_reachable(address)
     try:
         ray.init(address=address, **options)
-    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"ray.address: found {address}: {error}; allowed: local, auto or host:port "
-            "of a running cluster"
-        ) from error
+    except (RayError, RuntimeError, ValueError, OSError) as error:
+        raise _no_cluster(address, error) from error
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
+def _check_reachable(address: str) -> None:
+    # ray.init would go on trying for a minute
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5.0).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ClusterError:
+    return ClusterError(
+        f"ray.address: found {address}: {first_line(error)}; allowed: local, auto or "
+        "host:port of a running cluster"
+    )
 
 
 def local_cpus() -> int:
@@ -123,7 +139,7 @@ class RayPool:
         """Hand the data to every worker, through Ray's shared memory.
 
         Raises:
-            ClusterError: if no worker has started in time.
+            ClusterError: if no worker has started in time, or the first one could not.
         """
         self._data = ray.put(data)
         ready = [slot.actor.load.remote(self._data) for slot in self._slots]
@@ -133,7 +149,10 @@ class RayPool:
                 f"no worker has started in {_READY_S:g} s; wanted: {self._plan}; see "
                 "`ray status` for what the cluster has free"
             )
-        ray.get(started)
+        try:
+            ray.get(started)
+        except RayError as error:
+            raise ClusterError(f"a worker could not start: {error}") from error
 
     def room(self) -> int:
         """How many more trials can be submitted now."""

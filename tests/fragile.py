@@ -1,0 +1,28 @@
+"""Work that breaks when it is told to; a file of its own, so that workers import it."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+
+from sweep.trial import Ending, Message, TrialEnded, TrialSpec
+
+
+class Fragile:
+    """Work that dies, or raises, when a trial's learning rate says so."""
+
+    def __init__(self, data: str, device: str, threads: int) -> None:
+        assert (data, device, threads) == ("the data", "cpu", 1)
+
+    def advance(
+        self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
+    ) -> list[Message]:
+        del stop
+        for spec in start:
+            if spec.hparams["learning_rate"] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if spec.hparams["learning_rate"] == "raise":
+                raise ValueError("a bug in the work itself")
+            if spec.hparams["learning_rate"] == "sleep":
+                time.sleep(60)
+        return [TrialEnded(s.number, s.attempt, Ending.COMPLETE) for s in start]

@@ -1,0 +1,143 @@
+"""What several tests need: experiments, trials, stand-ins for the loop's company."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweep.config import Experiment, load
+from sweep.objective import Objective
+from sweep.runner import Pool
+from sweep.trial import (
+    Ending,
+    EpochReport,
+    Message,
+    State,
+    TrialEnded,
+    TrialRecord,
+    TrialSpec,
+)
+
+DIGITS = """\
+name: digits
+data: {dataset: digits}
+model:
+  hidden_dim: {int: [4, 16]}
+  weight_scale: 0.1
+solver:
+  learning_rate: {float: [0.01, 0.5], log: true}
+  batch_size: 100
+  num_epochs: 3
+study:
+  trials: 4
+  pruner: none
+"""
+
+
+def make_experiment(folder: Path, *overrides: str, text: str = DIGITS) -> Experiment:
+    """An experiment whose stores lie in `folder`."""
+    file = folder / "experiment.yaml"
+    file.write_text(text)
+    stores = (
+        f"study.storage=sqlite:///{folder / 'optuna.db'}",
+        f"mlflow.tracking_uri=sqlite:///{folder / 'mlflow.db'}",
+    )
+    return load(file, (*stores, *overrides))
+
+
+def make_spec(number: int = 0, attempt: int = 0, **hparams: Any) -> TrialSpec:
+    """A trial of the digits experiment."""
+    settings = {
+        "hidden_dim": 8,
+        "weight_scale": 0.1,
+        "reg": 0.0,
+        "learning_rate": 0.1,
+        "update_rule": "sgd",
+        "lr_decay": 1.0,
+        "batch_size": 100,
+        "num_epochs": 3,
+    }
+    return TrialSpec(number, attempt, {**settings, **hparams}, seed=0)
+
+
+def make_report(
+    number: int = 0, epoch: int = 1, accuracy: float = 0.5, attempt: int = 0
+) -> EpochReport:
+    """An epoch's report with two points of the loss curve."""
+    return EpochReport(
+        number=number,
+        attempt=attempt,
+        epoch=epoch,
+        train_loss=1.0 / epoch,
+        train_accuracy=accuracy,
+        val_accuracy=accuracy,
+        learning_rate=0.1,
+        losses=((2 * epoch - 1, 1.1), (2 * epoch, 1.0)),
+        seconds=0.1,
+    )
+
+
+def make_ended(
+    number: int = 0,
+    ending: Ending = Ending.COMPLETE,
+    accuracy: float | None = 0.5,
+    attempt: int = 0,
+    **more: Any,
+) -> TrialEnded:
+    """The end of an attempt whose first epoch was its best."""
+    epoch = None if accuracy is None else 1
+    return TrialEnded(number, attempt, ending, accuracy, epoch, **more)
+
+
+def make_record(
+    number: int = 0, state: State = State.COMPLETE, value: float | None = 0.5
+) -> TrialRecord:
+    """What the study knows of a trial."""
+    return TrialRecord(number, state, value, 1, make_spec().hparams, None)
+
+
+class InProcessPool:
+    """A pool of one worker in this very process: the same contract, and no Ray."""
+
+    def __init__(self, objective: Objective, lanes: int = 1) -> None:
+        """Wrap an objective that trains `lanes` trials at a time."""
+        self._objective, self._lanes = objective, lanes
+        self._running: set[int] = set()
+        self._start: list[TrialSpec] = []
+        self._stop: dict[int, Ending] = {}
+
+    def room(self) -> int:
+        """How many more trials can be submitted now."""
+        return self._lanes - len(self._running)
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Take a trial."""
+        self._running.add(spec.number)
+        self._start.append(spec)
+
+    def stop(self, number: int, ending: Ending) -> None:
+        """End a trial with the epoch."""
+        if number in self._running:
+            self._stop[number] = ending
+
+    def wait(self, timeout_s: float) -> list[Message]:
+        """Train one epoch."""
+        del timeout_s
+        start, stop = self._start, self._stop
+        self._start, self._stop = [], {}
+        messages = self._objective.advance(start, stop)
+        for message in messages:
+            if isinstance(message, TrialEnded):
+                self._running.discard(message.number)
+                self._stop.pop(message.number, None)
+        return messages
+
+
+def drain(pool: Pool, trials: int) -> Mapping[int, list[Message]]:
+    """Let a pool run until so many trials have ended; its messages by trial."""
+    said: dict[int, list[Message]] = {}
+    ended = 0
+    while ended < trials:
+        for message in pool.wait(10.0):
+            said.setdefault(message.number, []).append(message)
+            ended += isinstance(message, TrialEnded)
+    return said

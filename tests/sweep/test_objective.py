@@ -1,0 +1,186 @@
+"""A worker's work: its messages, its lanes, what it keeps of a network."""
+
+import math
+import pickle
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from fcnet import TwoLayerNet
+from fcnet.image_data import Data
+from support import InProcessPool, drain, make_experiment, make_spec
+from sweep.checkpoint import read_checkpoint
+from sweep.errors import DataError
+from sweep.objective import MAX_LOSSES, Objective, find_data, load_data
+from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
+
+
+@pytest.fixture
+def objective(digits: Data) -> Objective:
+    return Objective(digits, "cpu", threads=1)
+
+
+def train(objective: Objective, *specs: TrialSpec) -> list[Message]:
+    """All that these trials say from begin to end, side by side."""
+    pool = InProcessPool(objective, len(specs))
+    for spec in specs:
+        pool.submit(spec)
+    said = drain(pool, len(specs))
+    return [message for spec in specs for message in said[spec.number]]
+
+
+def curves(messages: list[Message]) -> list[EpochReport]:
+    """The reports without what a clock put into them."""
+    reports = [m for m in messages if isinstance(m, EpochReport)]
+    return [replace(report, seconds=0.0) for report in reports]
+
+
+def test_a_trial_reports_each_epoch_and_ends_once(objective: Objective) -> None:
+    """Epochs count from 1, iterations over all epochs, and the end is the last word."""
+    *reports, ended = train(objective, make_spec(number=4, attempt=2))
+
+    assert [m.epoch for m in reports if isinstance(m, EpochReport)] == [1, 2, 3]
+    assert all((m.number, m.attempt) == (4, 2) for m in (*reports, ended))
+    assert isinstance(ended, TrialEnded)
+    assert ended.ending is Ending.COMPLETE
+    # 1,150 images in minibatches of 100 are 12 iterations, the last a ragged one
+    assert [step for report in curves(reports) for step, _ in report.losses] == list(
+        range(1, 37)
+    )
+
+
+def test_a_report_has_the_epoch_s_own_learning_rate_and_mean_loss(
+    objective: Objective,
+) -> None:
+    """The decay shows from the second epoch on."""
+    reports = curves(train(objective, make_spec(lr_decay=0.5)))
+
+    assert [report.learning_rate for report in reports] == [0.1, 0.05, 0.025]
+    for report in reports:
+        losses = [loss for _, loss in report.losses]
+        assert math.isclose(report.train_loss, sum(losses) / len(losses))
+
+
+def test_a_long_loss_curve_is_thinned(digits: Data) -> None:
+    """However many iterations, at most MAX_LOSSES points of the curve are kept."""
+    objective = Objective(digits, "cpu", threads=1)
+    reports = curves(train(objective, make_spec(batch_size=1, num_epochs=2)))
+    steps = [step for report in reports for step, _ in report.losses]
+
+    assert len(digits.y_train) < MAX_LOSSES * 2 < 2 * len(digits.y_train)
+    assert MAX_LOSSES / 2 < len(steps) <= MAX_LOSSES
+    strides = {after - before for before, after in pairwise(steps)}
+    assert len(strides) == 1
+
+
+def test_a_trial_s_curve_is_the_same_alone_and_in_company(digits: Data) -> None:
+    """Neither companions nor the worker change it, and a rerun is bit for bit."""
+    company = [make_spec(n, hidden_dim=4 + n, learning_rate=0.2) for n in (1, 2)]
+    alone = curves(train(Objective(digits, "cpu", 1), make_spec(0)))
+    again = curves(train(Objective(digits, "cpu", 1), make_spec(0)))
+    together = curves(train(Objective(digits, "cpu", 1), make_spec(0), *company))
+
+    assert alone == again == together[:3]
+
+
+def test_trials_of_one_seed_share_the_order_of_their_minibatches(
+    objective: Objective,
+) -> None:
+    """Trials that differ in reg by nothing but its name have the same curve."""
+    first, second = (
+        curves(train(objective, make_spec(0, num_epochs=1))),
+        curves(train(objective, make_spec(1, num_epochs=1))),
+    )
+
+    assert replace(second[0], number=0) == first[0]
+
+
+def test_the_checkpoint_s_network_has_the_recorded_accuracy(
+    objective: Objective, digits: Data, tmp_path: Path
+) -> None:
+    """The weights are the best epoch's, not the last one's."""
+    spec = make_spec(3, learning_rate=3.0)
+    *reports, ended = train(objective, spec)
+    assert isinstance(ended, TrialEnded)
+    assert ended.checkpoint is not None
+    file = tmp_path / "best.safetensors"
+    file.write_bytes(ended.checkpoint)
+    checkpoint = read_checkpoint(file)
+
+    accuracies = [report.val_accuracy for report in curves(reports)]
+    assert ended.best_val_accuracy == checkpoint.info.val_accuracy == max(accuracies)
+    assert ended.best_epoch == 1 + accuracies.index(max(accuracies)) < 3
+    net = TwoLayerNet(64, 8, 10)
+    net.params = dict(checkpoint.params)
+    scores = net.loss(torch.from_numpy(digits.X_val))
+    right = (scores.argmax(1) == torch.from_numpy(digits.y_val)).double().mean()
+    assert float(right) == ended.best_val_accuracy
+    assert checkpoint.info.hparams == spec.hparams
+    assert checkpoint.info.classes == digits.classes
+    assert checkpoint.info.image_shape == (1, 8, 8)
+    assert checkpoint.info.mean == digits.mean
+
+
+def test_a_loss_that_is_not_finite_ends_that_trial_and_no_other(
+    objective: Objective,
+) -> None:
+    """The companion's curve goes on as if nothing had happened."""
+    wild = make_spec(0, learning_rate=1e30, weight_scale=10.0)
+    messages = train(objective, wild, make_spec(1))
+    ended = [m for m in messages if isinstance(m, TrialEnded)]
+
+    assert [e.ending for e in ended] == [Ending.DIVERGED, Ending.COMPLETE]
+    assert ended[0].reason is not None
+    assert "loss" in ended[0].reason
+    assert len([r for r in curves(messages) if r.number == 1]) == 3
+
+
+def test_an_exception_ends_that_trial_and_no_other(objective: Objective) -> None:
+    """A trial that cannot even begin fails with its traceback."""
+    broken = make_spec(0, update_rule="no such rule")
+    messages = train(objective, broken, make_spec(1))
+    ended = [m for m in messages if isinstance(m, TrialEnded)]
+
+    assert [e.ending for e in ended] == [Ending.FAILED, Ending.COMPLETE]
+    assert ended[0].reason is not None
+    assert "Traceback" in ended[0].reason
+    assert "no such rule" in ended[0].reason
+
+
+def test_a_stopped_trial_leaves_with_the_best_it_had(objective: Objective) -> None:
+    """It is told why, trains no further epoch, and frees its lane."""
+    objective.advance([make_spec(0)], {})
+    [ended] = objective.advance([], {0: Ending.PRUNED})
+
+    assert isinstance(ended, TrialEnded)
+    assert (ended.ending, ended.best_epoch) == (Ending.PRUNED, 1)
+    assert ended.checkpoint is not None
+    assert objective.advance([], {}) == []
+
+
+def test_a_trial_stopped_before_it_began_leaves_too(objective: Objective) -> None:
+    """Its end has no epoch and no checkpoint."""
+    [ended] = objective.advance([make_spec(0)], {0: Ending.INTERRUPTED})
+
+    assert isinstance(ended, TrialEnded)
+    assert (ended.best_epoch, ended.checkpoint) == (None, None)
+
+
+def test_every_message_survives_pickling(objective: Objective) -> None:
+    """What crosses a process arrives as it was sent."""
+    messages = [make_spec(), *train(objective, make_spec())]
+
+    assert pickle.loads(pickle.dumps(messages)) == messages
+
+
+def test_data_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
+    """Neither looking nor loading raises anything but DataError."""
+    nowhere = ("data.dataset=image_folder", f"data.root={tmp_path}/nowhere")
+    experiment = make_experiment(tmp_path, *nowhere)
+
+    assert not find_data(experiment)[0]
+    with pytest.raises(DataError, match="data: .*nowhere"):
+        load_data(experiment)

@@ -1,0 +1,257 @@
+"""What is read back from MLflow, with MLflow's own client, after the tracker wrote."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from support import make_ended, make_experiment, make_record, make_report, make_spec
+from sweep.config import Experiment, load
+from sweep.errors import StoreError
+from sweep.provenance import Commit
+from sweep.tracking import Tracker, read_runs
+from sweep.trial import Ending, Event, State, StudySummary
+
+EMPTY = StudySummary(dict.fromkeys(State, 0), ())
+
+
+def open_tracker(experiment: Experiment, **states: State) -> Tracker:
+    """A tracker for a study whose trials are in the given states, as `t3=...`."""
+    numbered = {int(key[1:]): state for key, state in states.items()}
+    return Tracker(experiment, numbered, EMPTY, {"python": "3"}, Commit("abc", True))
+
+
+def client(experiment: Experiment) -> MlflowClient:
+    return MlflowClient(experiment.mlflow.tracking_uri)
+
+
+def runs(experiment: Experiment) -> dict[str, Run]:
+    """Every run of the experiment by its name."""
+    found = client(experiment).get_experiment_by_name(experiment.name)
+    assert found is not None
+    all_runs = client(experiment).search_runs([found.experiment_id])
+    assert len({run.info.run_name for run in all_runs}) == len(all_runs)
+    return {run.info.run_name: run for run in all_runs}
+
+
+def curve(experiment: Experiment, run: Run, key: str) -> list[tuple[int, float]]:
+    history = client(experiment).get_metric_history(run.info.run_id, key)
+    return [(metric.step, metric.value) for metric in history]
+
+
+def ended(state: State, ending: Ending = Ending.COMPLETE, **more: Any) -> Event:
+    """The event of trial 0's end."""
+    return Event(9000, make_ended(0, ending, **more), make_record(0, state))
+
+
+def test_a_trial_is_a_nested_run_with_params_curves_and_end(folder: Path) -> None:
+    """One parent, one child: tags, every setting, each epoch's metrics, status."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    reports = [Event(2000 + epoch, make_report(epoch=epoch)) for epoch in (1, 2)]
+    tracker.write([Event(1000, make_spec()), *reports])
+    tracker.write([ended(State.COMPLETE)])
+    tracker.close("FINISHED")
+
+    parent, child = runs(experiment)["digits"], runs(experiment)["trial-0000"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.tags["sweep.study"] == "digits"
+    assert child.data.tags["sweep.trial"] == "0"
+    assert child.data.tags["sweep.state"] == "COMPLETE"
+    assert child.data.tags["sweep.attempt"] == "0"
+    assert child.data.params == {
+        **{key: str(value) for key, value in make_spec().hparams.items()},
+        "seed": "0",
+    }
+    assert curve(experiment, child, "val_accuracy") == [(1, 0.5), (2, 0.5)]
+    assert curve(experiment, child, "train_loss") == [(1, 1.0), (2, 0.5)]
+    assert curve(experiment, child, "loss") == [(1, 1.1), (2, 1.0), (3, 1.1), (4, 1.0)]
+    assert child.data.metrics["best_val_accuracy"] == 0.5
+    assert child.data.metrics["best_epoch"] == 1
+    assert {child.info.status, parent.info.status} == {"FINISHED"}
+    assert (child.info.start_time, child.info.end_time) == (1000, 9000)
+    assert parent.data.tags["mlflow.source.git.commit"] == "abc"
+    assert parent.data.tags["sweep.git.dirty"] == "true"
+
+
+def test_a_trial_that_came_and_went_between_two_writes_is_written_whole(
+    folder: Path,
+) -> None:
+    """All its events in one batch give the same run."""
+    experiment = make_experiment(folder)
+    events = [Event(1000, make_spec()), Event(2000, make_report())]
+    open_tracker(experiment).write([*events, ended(State.COMPLETE)])
+
+    child = runs(experiment)["trial-0000"]
+    assert child.info.status == "FINISHED"
+    assert child.data.tags["sweep.state"] == "COMPLETE"
+    assert curve(experiment, child, "val_accuracy") == [(1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.COMPLETE, "FINISHED"),
+        (State.PRUNED, "KILLED"),
+        (State.FAIL, "FAILED"),
+        (State.WAITING, "SCHEDULED"),
+    ],
+)
+def test_each_state_of_a_trial_has_its_status(
+    folder: Path, state: State, status: str
+) -> None:
+    """What Optuna calls PRUNED, MLflow calls KILLED, and so on."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    tracker.write([Event(1000, make_spec()), ended(state)])
+
+    child = runs(experiment)["trial-0000"]
+    assert (child.info.status, child.data.tags["sweep.state"]) == (status, state)
+
+
+def test_checkpoint_and_failure_are_artifacts(folder: Path) -> None:
+    """The bytes come back as they were; a traceback is kept for failed trials alone."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    tracker.write([Event(1000, make_spec()), ended(State.COMPLETE, checkpoint=b"net")])
+    failed = make_ended(1, Ending.FAILED, None, reason="Traceback: oh")
+    record = make_record(1, State.FAIL, None)
+    tracker.write([Event(1000, make_spec(1)), Event(2000, failed, record)])
+    tracker.close("FINISHED")
+
+    def read(run: str, name: str) -> str:
+        uri = f"runs:/{runs(experiment)[run].info.run_id}/{name}"
+        tracking = experiment.mlflow.tracking_uri
+        path = mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking)
+        return Path(path).read_text()
+
+    assert read("trial-0000", "checkpoint/best.safetensors") == "net"
+    assert read("digits", "best/best.safetensors") == "net"
+    assert read("trial-0001", "failure.txt") == "Traceback: oh"
+    assert read("digits", "environment.json") == '{\n  "python": "3"\n}\n'
+    (folder / "copy.yaml").write_text(read("digits", "experiment.yaml"))
+    assert load(folder / "copy.yaml") == experiment
+
+
+def test_the_study_s_run_has_the_best_value_against_finished_trials(
+    folder: Path,
+) -> None:
+    """Pruned trials count as finished, but only complete ones can be the best."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    outcomes = [
+        (State.COMPLETE, 0.5),
+        (State.PRUNED, 0.9),
+        (State.FAIL, None),
+        (State.COMPLETE, 0.4),
+        (State.COMPLETE, 0.7),
+    ]
+    for number, (state, value) in enumerate(outcomes):
+        record = make_record(number, state, value)
+        said = make_ended(number, Ending.COMPLETE, value)
+        tracker.write([Event(1, make_spec(number)), Event(2, said, record)])
+
+    points = curve(experiment, runs(experiment)["digits"], "best_val_accuracy")
+    assert points == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.7)]
+
+
+def test_a_study_that_goes_on_reopens_its_run_and_those_of_its_trials(
+    folder: Path,
+) -> None:
+    """A second session makes no second run, and doubles no point of a curve."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    tracker.write([Event(1000, make_spec()), Event(2000, make_report(epoch=1))])
+    tracker.write([ended(State.WAITING, Ending.INTERRUPTED)])
+    tracker.close("KILLED")
+
+    tracker = open_tracker(experiment, t0=State.WAITING)
+    again = [Event(5000 + epoch, make_report(epoch=epoch)) for epoch in (1, 2)]
+    tracker.write([Event(5000, make_spec(attempt=1)), *again])
+    running = runs(experiment)["trial-0000"]
+    tracker.write([ended(State.COMPLETE)])
+    tracker.close("FINISHED")
+
+    assert set(runs(experiment)) == {"digits", "trial-0000"}
+    child = runs(experiment)["trial-0000"]
+    assert running.info.status == "RUNNING"
+    assert running.data.tags["sweep.state"] == "RUNNING"
+    assert child.data.tags["sweep.attempt"] == "1"
+    assert curve(experiment, child, "val_accuracy") == [(1, 0.5), (2, 0.5)]
+    assert [step for step, _ in curve(experiment, child, "loss")] == [1, 2, 3, 4]
+    assert child.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.COMPLETE, "FINISHED"),
+        (State.PRUNED, "KILLED"),
+        (State.WAITING, "SCHEDULED"),
+    ],
+)
+def test_runs_that_a_dead_driver_left_open_get_their_trials_states(
+    folder: Path, state: State, status: str
+) -> None:
+    """Opening the tracker brings each to what the study says of its trial."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment).write([Event(1000, make_spec())])
+    assert runs(experiment)["trial-0000"].info.status == "RUNNING"
+
+    open_tracker(experiment, t0=state)
+    child = runs(experiment)["trial-0000"]
+    assert (child.info.status, child.data.tags["sweep.state"]) == (status, state)
+
+
+def test_writing_the_same_events_again_changes_nothing(folder: Path) -> None:
+    """A batch that failed half way can be sent once more."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    events = [Event(1000, make_spec()), Event(2000, make_report())]
+    tracker.write(events)
+    tracker.write(events)
+
+    assert curve(experiment, runs(experiment)["trial-0000"], "loss") == [
+        (1, 1.1),
+        (2, 1.0),
+    ]
+
+
+def test_a_deleted_experiment_is_named_with_the_way_to_restore_it(folder: Path) -> None:
+    """MLflow keeps a deleted experiment's name; the message says what to do."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment).close("FINISHED")
+    found = client(experiment).get_experiment_by_name("digits")
+    assert found is not None
+    client(experiment).delete_experiment(found.experiment_id)
+
+    with pytest.raises(StoreError, match="mlflow experiments restore"):
+        open_tracker(experiment)
+
+
+def test_a_store_that_mlflow_cannot_open_is_named(folder: Path) -> None:
+    """The message has the key, the address, and addresses that would do."""
+    experiment = make_experiment(folder, "mlflow.tracking_uri=nonsense://x")
+    with pytest.raises(
+        StoreError, match="mlflow.tracking_uri: found .*allowed: sqlite"
+    ):
+        open_tracker(experiment)
+
+
+def test_a_study_s_runs_are_found_without_changing_anything(folder: Path) -> None:
+    """Nothing is made by looking: no file, no experiment, no run."""
+    experiment = make_experiment(folder)
+    nowhere = make_experiment(folder, f"mlflow.tracking_uri=sqlite:///{folder}/no.db")
+    assert read_runs(nowhere, None).experiment_id is None
+    assert not (folder / "no.db").exists()
+    assert read_runs(experiment, None).experiment_id is None
+
+    tracker = open_tracker(experiment)
+    tracker.write([Event(1000, make_spec(7))])
+    found = read_runs(experiment, 7)
+    assert found.parent_run_id == runs(experiment)["digits"].info.run_id
+    assert found.best_run_id == runs(experiment)["trial-0007"].info.run_id
+    assert read_runs(experiment, None).best_run_id is None

@@ -1,0 +1,172 @@
+"""The pool's contract, on real Ray workers and on the stand-in alike."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fcnet.image_data import Data
+from fragile import Fragile
+from support import InProcessPool, drain, make_spec
+from sweep.errors import ClusterError
+from sweep.objective import Objective
+from sweep.plan import Plan
+from sweep.runner import Pool
+from sweep.trial import Ending, EpochReport, Message, TrialEnded
+from sweep.workers import RayPool, connect, disconnect
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A private Ray of this machine, whose workers can import this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        connect("local")
+        yield
+        disconnect()
+
+
+def ray_pool(work: Any, data: Any, workers: int = 1, lanes: int = 1) -> RayPool:
+    pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=lanes), work)
+    pool.load(data)
+    return pool
+
+
+@pytest.fixture(params=["ray", "in process"])
+def pool(request: pytest.FixtureRequest, digits: Data) -> Iterator[Pool]:
+    """A pool with two lanes."""
+    if request.param == "in process":
+        yield InProcessPool(Objective(digits, "cpu", threads=1), lanes=2)
+        return
+    request.getfixturevalue("cluster")
+    pool = ray_pool(Objective, digits, lanes=2)
+    yield pool
+    pool.close()
+
+
+class TestPool:
+    """What every pool does."""
+
+    def test_room_is_what_is_left_of_its_lanes(self, pool: Pool) -> None:
+        """A trial takes a lane when it is submitted, and gives it back at its end."""
+        assert pool.room() == 2
+        pool.submit(make_spec(0))
+        assert pool.room() == 1
+        drain(pool, 1)
+        assert pool.room() == 2
+
+    def test_a_trial_reports_its_epochs_and_ends(self, pool: Pool) -> None:
+        """Three epochs, then the end, each with number and attempt."""
+        pool.submit(make_spec(5, attempt=1))
+        *reports, ended = drain(pool, 1)[5]
+
+        assert [r.epoch for r in reports if isinstance(r, EpochReport)] == [1, 2, 3]
+        assert isinstance(ended, TrialEnded)
+        assert (ended.number, ended.attempt) == (5, 1)
+        assert ended.ending is Ending.COMPLETE
+
+    def test_a_stopped_trial_ends_with_its_epoch(self, pool: Pool) -> None:
+        """The reason comes back with it, and its companion trains on."""
+        for number in (0, 1):
+            pool.submit(make_spec(number))
+        first = pool.wait(10.0)
+        pool.stop(0, Ending.PRUNED)
+        said = drain(pool, 2)
+
+        assert {message.number for message in first} == {0, 1}
+        [stopped] = said[0]
+        assert isinstance(stopped, TrialEnded)
+        assert stopped.ending is Ending.PRUNED
+        assert isinstance(said[1][-1], TrialEnded)
+        assert said[1][-1].ending is Ending.COMPLETE
+
+    def test_stopping_a_trial_that_has_ended_does_nothing(self, pool: Pool) -> None:
+        """The next trial with that lane is not hit by it."""
+        pool.submit(make_spec(0, num_epochs=1))
+        drain(pool, 1)
+        pool.stop(0, Ending.PRUNED)
+        pool.submit(make_spec(1))
+        ended = drain(pool, 1)[1][-1]
+
+        assert isinstance(ended, TrialEnded)
+        assert ended.ending is Ending.COMPLETE
+
+    def test_a_trial_stopped_before_it_began_ends_too(self, pool: Pool) -> None:
+        """No message of it but its end."""
+        pool.submit(make_spec(0))
+        pool.stop(0, Ending.INTERRUPTED)
+        [ended] = drain(pool, 1)[0]
+
+        assert isinstance(ended, TrialEnded)
+        assert ended.ending is Ending.INTERRUPTED
+
+
+def endings(said: Mapping[int, list[Message]]) -> dict[int, Ending]:
+    last = {number: messages[-1] for number, messages in said.items()}
+    return {n: m.ending for n, m in last.items() if isinstance(m, TrialEnded)}
+
+
+@pytest.mark.usefixtures("cluster")
+class TestRayPool:
+    """What only real processes can show."""
+
+    def test_a_killed_worker_loses_its_trials_and_is_replaced(self) -> None:
+        """They end as LOST, the other worker's do not notice, and work goes on."""
+        pool = ray_pool(Fragile, "the data", workers=2)
+        pool.submit(make_spec(0, learning_rate="kill"))
+        pool.submit(make_spec(1))
+        said = endings(drain(pool, 2))
+        pool.submit(make_spec(2))
+        pool.submit(make_spec(3))
+        said |= endings(drain(pool, 2))
+        pool.close()
+
+        assert said.pop(0) is Ending.LOST
+        assert set(said.values()) == {Ending.COMPLETE}
+
+    def test_an_exception_in_the_work_itself_fails_its_trials(self) -> None:
+        """With the traceback as the reason; the worker is replaced."""
+        pool = ray_pool(Fragile, "the data")
+        pool.submit(make_spec(0, learning_rate="raise"))
+        [failed] = drain(pool, 1)[0]
+        pool.submit(make_spec(1))
+        said = endings(drain(pool, 1))
+        pool.close()
+
+        assert isinstance(failed, TrialEnded)
+        assert failed.ending is Ending.FAILED
+        assert failed.reason is not None
+        assert "a bug in the work itself" in failed.reason
+        assert said == {1: Ending.COMPLETE}
+
+    def test_waiting_ends_with_its_timeout(self) -> None:
+        """A worker that is busy does not hold the loop up."""
+        pool = ray_pool(Fragile, "the data")
+        pool.submit(make_spec(0, learning_rate="sleep"))
+        began = time.monotonic()
+
+        assert pool.wait(0.2) == []
+        assert time.monotonic() - began < 5
+        pool.close()
+
+    def test_trials_are_spread_over_the_workers(self) -> None:
+        """Two trials train in two processes, not one after the other in one."""
+        pool = ray_pool(Fragile, "the data", workers=2, lanes=2)
+        for number in range(2):
+            pool.submit(make_spec(number, learning_rate="sleep"))
+
+        assert pool.room() == 2
+        assert [len(slot.lanes) for slot in pool._slots] == [1, 1]
+        pool.close()
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    """The message has the address and what would do; no cluster is started."""
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r"ray.address: found 127\.0\.0\.1:1"):
+        connect("127.0.0.1:1")
+    with pytest.raises(ClusterError, match="allowed: local, auto or host:port"):
+        connect("somewhere")
+    assert time.monotonic() - began < 30

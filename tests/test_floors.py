@@ -1,0 +1,118 @@
+"""The floors of the house: imports point down only, one owner for each library."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FLOORS = (
+    {"errors"},
+    {"paths", "trial", "space", "yaml_file", "settings", "config"},
+    {"budget", "checkpoint", "databases", "plan", "provenance", "interrupt"},
+    {"search"},
+    {"study", "workers", "tracking", "objective", "recorder", "display"},
+    {"runner"},
+    {"session", "status"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+# floor 1 has a tower of its own; everywhere else neighbours do not know each other
+TOWER = ("paths", "trial", "space", "yaml_file", "settings", "config")
+OWNERS = {
+    "optuna": {"study", "search"},
+    "ray": {"workers"},
+    "mlflow": {"tracking"},
+    "pydantic": {"config"},
+    "ruamel": {"yaml_file"},
+    "sqlalchemy": {"databases"},
+    "safetensors": {"checkpoint"},
+    "rich": {"display", "session", "commands"},
+    "typer": {"cli"},
+    "fcnet": {"objective"},
+    "torch": {"objective", "checkpoint"},
+    "numpy": {"objective"},
+}
+FCNET_OWNERS = {
+    "torchvision": {"datasets"},
+    "sklearn": {"datasets"},
+    "PIL": {"image_folder"},
+    "numpy": {"datasets", "image_data", "image_folder"},
+}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).glob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file it does so."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: a relative import"
+            names = [alias.name for alias in node.names]
+            module = node.module or ""
+            yield from (
+                [f"{module}.{n}" for n in names] if "." not in module else [module]
+            )
+
+
+def floor(module: str) -> int:
+    return next(level for level, names in enumerate(FLOORS) if module in names)
+
+
+def allowed(module: str, imported: str) -> bool:
+    if module in TOWER and imported in TOWER:
+        return TOWER.index(imported) < TOWER.index(module)
+    return floor(imported) < floor(module)
+
+
+@pytest.mark.parametrize("path", modules("sweep"), ids=lambda path: path.stem)
+def test_a_module_of_sweep_imports_only_from_floors_below_it(path: Path) -> None:
+    """Each import of sweep by sweep points down."""
+    if path.stem == "__init__":
+        return
+    for name in imports(path):
+        package, _, rest = name.partition(".")
+        if package == "sweep":
+            imported = rest.split(".")[0]
+            assert allowed(path.stem, imported), f"{path.stem} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    ("package", "owners"), [("sweep", OWNERS), ("fcnet", FCNET_OWNERS)]
+)
+def test_a_foreign_library_is_known_to_its_owner_alone(
+    package: str, owners: dict[str, set[str]]
+) -> None:
+    """Each library is imported by the files that own it, and each of those does so."""
+    users: dict[str, set[str]] = {name: set() for name in owners}
+    for path in modules(package):
+        for name in imports(path):
+            library = name.split(".")[0]
+            if library in users:
+                users[library].add(path.stem)
+
+    assert users == owners
+
+
+def test_fcnet_knows_neither_sweep_nor_its_own_data_sets() -> None:
+    """Fcnet stands alone, and its networks do not know where images come from."""
+    images = {"datasets", "image_data", "image_folder"}
+    for path in modules("fcnet"):
+        for name in imports(path):
+            parts = name.split(".")
+            assert parts[0] != "sweep", f"{path.name} imports {name}"
+            if parts[0] == "fcnet" and path.stem not in images:
+                assert parts[1] not in images, f"{path.name} imports {name}"
+
+
+def test_no_module_is_imported_for_its_types_alone() -> None:
+    """A TYPE_CHECKING block would hide an import from the tests above."""
+    for path in modules("sweep") + modules("fcnet"):
+        assert "TYPE_CHECKING" not in path.read_text(), path.name
