@@ -11,9 +11,17 @@ from optuna.distributions import (
 )
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
+from optuna.samplers._tpe import _truncnorm
+from scipy.special import log_ndtr
 
 from sweep.config import Experiment
 from sweep.space import Choice, Distribution, IntRange
+
+# Optuna evaluates the logarithm of the normal distribution function number by number in
+# Python, which is four fifths of a proposal. SciPy's is the same function on arrays:
+# with 100 finished trials a proposal takes 4 ms instead of 21, with 1,000 20 instead of
+# 93. A test holds the two against each other.
+_truncnorm._log_ndtr = log_ndtr
 
 
 def to_optuna(distribution: Distribution) -> BaseDistribution:

@@ -339,9 +339,9 @@ def _better(record: TrialRecord, best: TrialRecord | None) -> bool:
 
 def _cannot_open(uri: str, error: Exception) -> StoreError:
     return StoreError(
-        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: {first_line(error)}; "
-        "allowed: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE or "
-        "http://HOST:PORT"
+        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: "
+        f"{first_line(error)}; allowed: sqlite:///FILE, "
+        "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
     )
 
 

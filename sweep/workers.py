@@ -78,10 +78,10 @@ def connect(address: str) -> tuple[float, float]:
     """
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        # A token of its own: nobody else on this machine may command the workers. With
-        # the mode unset, ray.init turns it on; setting it after import has no effect.
+        # Nobody else on this machine may command the workers. Ray reads the token once
+        # a process, and turns it on where the mode is unset; setting that is too late.
         os.environ.pop("RAY_AUTH_MODE", None)
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         options |= {"include_dashboard": False, "num_cpus": local_cpus()}
     elif address != "auto":
         _check_reachable(address)

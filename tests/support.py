@@ -10,6 +10,7 @@ from sweep.runner import Pool
 from sweep.trial import (
     Ending,
     EpochReport,
+    HParam,
     Message,
     State,
     TrialEnded,
@@ -46,7 +47,7 @@ def make_experiment(folder: Path, *overrides: str, text: str = DIGITS) -> Experi
 
 def make_spec(number: int = 0, attempt: int = 0, **hparams: Any) -> TrialSpec:
     """A trial of the digits experiment."""
-    settings = {
+    settings: dict[str, HParam] = {
         "hidden_dim": 8,
         "weight_scale": 0.1,
         "reg": 0.0,

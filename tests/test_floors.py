@@ -24,6 +24,7 @@ FLOORS = (
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "config")
 OWNERS = {
     "optuna": {"study", "search"},
+    "scipy": {"search"},
     "ray": {"workers"},
     "mlflow": {"tracking"},
     "pydantic": {"config"},

@@ -190,7 +190,7 @@ def test_a_lost_trial_runs_again_as_its_next_attempt() -> None:
 def test_a_late_message_of_an_abandoned_attempt_is_dropped() -> None:
     """Neither its report nor its end reaches the study."""
     company = Company()
-    late = [make_report(0, epoch=9), make_ended(0, Ending.FAILED)]
+    late = (make_report(0, epoch=9), make_ended(0, Ending.FAILED))
     company.script[0] = deque([make_ended(0, Ending.LOST), *late])
 
     log = run(company)

@@ -1,0 +1,159 @@
+"""The commands with wrong input: one message, exit code 2, nothing left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from support import DIGITS
+from sweep.cli import app
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A right experiment, alone in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiment.yaml"
+    path.write_text(DIGITS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("study.trails=8", "study.trails: unknown key"),
+        ("study.trials=many", "found 'many'; allowed: integer"),
+        ("model.hidden_dim={int: [16, 4]}", "allowed: a range [low, high] with low"),
+        (
+            "model.reg={float: [0, 1], log: true}",
+            "with log: true, a range with low > 0",
+        ),
+        ("model.hidden_dim=-1", "found -1; allowed: a whole number >= 1"),
+        ("name=''", "found ''; allowed: text that is not empty"),
+        ("study.enqueue=[{hidden_dim: 400}]", "found 400; allowed: int 4 to 16"),
+        ("study.storage=sqlite:////no/such/folder/x.db", "there is no folder"),
+        ("mlflow.tracking_uri=sqlite:////no/such/folder/x.db", "there is no folder"),
+        ("mlflow.tracking_uri=sqlite:///experiment.yaml", "not a SQLite database"),
+        ("study.storage=sqlite:///.", "it is a folder"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_wrong_setting_ends_with_2_and_leaves_nothing(
+    file: Path, command: str, override: str, message: str
+) -> None:
+    """Neither run nor check writes a file or starts anything before it says so."""
+    result = call(command, str(file), "--set", override)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file"),
+        ("", "the file is empty"),
+        ("name: [1, 2", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_yaml_ends_with_2(
+    file: Path, text: str | None, message: str
+) -> None:
+    """Missing, empty or broken: the message names the file."""
+    file.unlink() if text is None else file.write_text(text)
+    result = call("run", str(file))
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert str(file) in result.stderr
+
+
+def test_a_command_that_is_not_there_ends_with_2(file: Path) -> None:
+    """So does an option without its value."""
+    assert call("rum", str(file)).exit_code == 2
+    assert call("run").exit_code == 2
+    assert call("run", str(file), "--set").exit_code == 2
+
+
+@pytest.mark.parametrize("images", ["none", "broken", "of two sizes"])
+def test_a_data_folder_that_will_not_do_ends_with_2(file: Path, images: str) -> None:
+    """The message names folder or file; no store is made."""
+    folder = file.parent / "images" / "train" / "cat"
+    if images != "none":
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / "0.png")
+        Image.new("RGB", (9, 8)).save(folder / "1.png")
+        if images == "broken":
+            (folder / "1.png").write_bytes(b"no image")
+    before = sorted(file.parent.iterdir())
+    data = ("--set", "data.dataset=image_folder", "--set", "data.root=images")
+    result = call("run", str(file), *data)
+
+    assert result.exit_code == 2
+    assert "error: data: " in result.stderr
+    assert "images" in result.stderr
+    assert sorted(file.parent.iterdir()) == before
+
+
+def test_check_prints_the_plan_and_writes_nothing(file: Path) -> None:
+    """Settings, space, workers, data: all that run would do."""
+    result = call("check", str(file))
+
+    assert result.exit_code == 0
+    assert "hidden_dim     int 4 to 16" in result.stdout
+    assert "searched" in result.stdout
+    assert "data      found: digits" in result.stdout
+    assert "each with 1 CPU and 1 trial at a time" in result.stdout
+    assert "no trials yet" in result.stdout
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_check_says_what_is_missing(file: Path) -> None:
+    """Data that run would have to fetch are no mistake, but are told."""
+    result = call("check", str(file), "--set", "data.dataset=cifar10")
+
+    assert result.exit_code == 0
+    assert "NOT FOUND" in result.stdout
+
+
+def test_the_status_of_a_sweep_that_never_ran_is_empty(file: Path) -> None:
+    """All counts are zero, and looking makes no store."""
+    result = call("status", str(file), "--json")
+
+    assert json.loads(result.stdout) == {
+        "name": "digits",
+        "study_name": "digits",
+        "storage": "sqlite:///optuna.db",
+        "tracking_uri": "sqlite:///mlflow.db",
+        "experiment_id": None,
+        "parent_run_id": None,
+        "trials": {"WAITING": 0, "RUNNING": 0, "COMPLETE": 0, "PRUNED": 0, "FAIL": 0},
+        "best": None,
+    }
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`--help` answers without the libraries that take seconds to import."""
+    heavy = {"torch", "ray", "mlflow", "optuna", "numpy", "pydantic"}
+    code = (
+        "import sys; from typer.testing import CliRunner; from sweep.cli import app; "
+        "assert 'run' in CliRunner().invoke(app, ['--help']).stdout; "
+        f"print({heavy!r} & set(sys.modules))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout == "set()\n"
