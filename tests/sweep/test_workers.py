@@ -22,7 +22,7 @@ from sweep.workers import RayPool, connect, disconnect
 def cluster() -> Iterator[None]:
     """A private Ray of this machine, whose workers can import this file."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "support"))
         connect("local")
         yield
         disconnect()
