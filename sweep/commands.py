@@ -1,4 +1,4 @@
-"""What each command does and prints. Heavy to import; cli.py does so when needed."""
+"""What each command does and prints; imports heavy libraries where they are used."""
 
 import json
 from collections.abc import Sequence
@@ -7,22 +7,25 @@ from pathlib import Path
 from rich.console import Console
 
 from sweep.config import Experiment, load
+from sweep.databases import check_sqlite
 from sweep.display import counts_line, settings_lines, summary_table
 from sweep.interrupt import Interrupt
-from sweep.objective import find_data, local_gpus
-from sweep.session import check_stores, make_plan, run_sweep
-from sweep.status import read_status, status_json
+from sweep.launch import launched
+from sweep.plan import plan_workers
 from sweep.trial import StudySummary
 from sweep.workers import local_cpus
 
 
 def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     """Run an experiment and show what it found; returns the exit code."""
-    experiment = load(file, overrides)
+    experiment = _load(file, overrides)
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
     console = Console(stderr=as_json, highlight=False)
     interrupt = Interrupt(console.print)
-    summary = run_sweep(experiment, console, interrupt)
+    with launched(experiment.ray.address) as resources:
+        from sweep.session import run_sweep
+
+        summary = run_sweep(experiment, resources, console, interrupt)
     _print_summary(console, experiment, summary)
     _print_how_to_look(console, experiment)
     if as_json:
@@ -32,38 +35,48 @@ def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
 
 def check(file: Path, overrides: Sequence[str]) -> int:
     """Print what `run` would do; returns the exit code."""
-    experiment = load(file, overrides)
-    check_stores(experiment)
-    console = Console(highlight=False)
+    experiment = _load(file, overrides)
+    from sweep.objective import find_data, local_gpus
+    from sweep.status import read_status
+
+    summary, _ = read_status(experiment)
     found, where = find_data(experiment)
+    workers = f"as many as the cluster at {experiment.ray.address} has room for"
+    if experiment.ray.address == "local":
+        workers = str(plan_workers(experiment, local_cpus(), local_gpus()))
+    console = Console(highlight=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")
-    console.print(f"workers   {_workers(experiment)}")
-    console.print(f"study     {counts_line(read_status(experiment)[0])}")
+    console.print(f"workers   {workers}")
+    console.print(f"study     {counts_line(summary)}")
     return 0
 
 
 def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     """Print what the stores say; returns the exit code."""
-    experiment = load(file, overrides)
-    check_stores(experiment)
+    experiment = _load(file, overrides)
     if as_json:
         print(_as_json(experiment))
         return 0
+    from sweep.status import read_status
+
     console = Console(highlight=False)
     _print_summary(console, experiment, read_status(experiment)[0])
     _print_how_to_look(console, experiment)
     return 0
 
 
+def _load(file: Path, overrides: Sequence[str]) -> Experiment:
+    experiment = load(file, overrides)
+    check_sqlite("study.storage", experiment.study.storage)
+    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    return experiment
+
+
 def _as_json(experiment: Experiment) -> str:
+    from sweep.status import read_status, status_json
+
     return json.dumps(status_json(experiment, *read_status(experiment)))
-
-
-def _workers(experiment: Experiment) -> str:
-    if experiment.ray.address != "local":
-        return f"as many as the cluster at {experiment.ray.address} has room for"
-    return str(make_plan(experiment, local_cpus(), local_gpus()))
 
 
 def _print_summary(

@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
+from sweep.config import Experiment
 from sweep.errors import ClusterError
 
 
@@ -32,39 +32,31 @@ class Plan:
         )
 
 
-def plan_workers(
-    *,
-    cpus: float,
-    gpus: float,
-    cpus_per_worker: int,
-    gpus_per_worker: float | Literal["auto"],
-    trials_per_worker: int | Literal["auto"],
-    trials: int,
-) -> Plan:
-    """Divide a machine among workers.
+def plan_workers(experiment: Experiment, cpus: float, gpus: float) -> Plan:
+    """Divide a machine among an experiment's workers.
 
     Args:
+        experiment: Its `ray` section says what a worker gets: of GPUs, auto is one if
+            there is any; of trials, auto is one. Workers without a trial are left out.
         cpus: CPU cores there are.
         gpus: GPUs there are.
-        cpus_per_worker: Cores each worker gets.
-        gpus_per_worker: GPUs each worker gets; auto is one if there is any.
-        trials_per_worker: Lanes of each worker; auto is one.
-        trials: Trials wanted; more workers than that would idle.
 
     Raises:
         ClusterError: if there is no room for a single worker.
     """
-    share = min(gpus, 1.0) if gpus_per_worker == "auto" else gpus_per_worker
-    lanes = 1 if trials_per_worker == "auto" else trials_per_worker
-    room = math.floor(cpus / cpus_per_worker)
+    ray = experiment.ray
+    share = min(gpus, 1.0) if ray.gpus_per_worker == "auto" else ray.gpus_per_worker
+    lanes = 1 if ray.trials_per_worker == "auto" else ray.trials_per_worker
+    room = math.floor(cpus / ray.cpus_per_worker)
     if share > 0:
         # fractions of a GPU are never spread over two: 0.4 fits twice into each
         per_gpu = math.floor(1 / share + 1e-9) if share <= 1 else 1 / share
         room = min(room, math.floor(gpus * per_gpu + 1e-9))
     if room < 1:
         raise ClusterError(
-            f"no room for a worker: it needs {cpus_per_worker} CPU and {share:g} GPU, "
-            f"found {cpus:g} CPU and {gpus:g} GPU; lower ray.cpus_per_worker or "
+            f"no room for a worker: it needs {ray.cpus_per_worker} CPU and {share:g} "
+            f"GPU, found {cpus:g} CPU and {gpus:g} GPU; lower ray.cpus_per_worker or "
             "ray.gpus_per_worker, or add nodes"
         )
-    return Plan(min(room, math.ceil(trials / lanes)), cpus_per_worker, share, lanes)
+    workers = min(room, math.ceil(experiment.trials / lanes))
+    return Plan(workers, ray.cpus_per_worker, share, lanes)

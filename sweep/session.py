@@ -8,27 +8,30 @@ from rich.console import Console
 
 from sweep.budget import Budget
 from sweep.config import Experiment
-from sweep.databases import check_sqlite
 from sweep.display import Display
 from sweep.interrupt import Interrupt
 from sweep.objective import Objective, load_data
-from sweep.plan import Plan, plan_workers
+from sweep.plan import plan_workers
 from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
 from sweep.tracking import Tracker, read_runs
 from sweep.trial import StudySummary
-from sweep.workers import RayPool, connect, disconnect
+from sweep.workers import RayPool
 
 
 def run_sweep(
-    experiment: Experiment, console: Console, interrupt: Interrupt
+    experiment: Experiment,
+    resources: tuple[float, float],
+    console: Console,
+    interrupt: Interrupt,
 ) -> StudySummary:
     """Run an experiment until it has its trials, or is interrupted.
 
     Args:
         experiment: What to run.
+        resources: CPU cores and GPUs of the Ray cluster that this process has joined.
         console: Where people look.
         interrupt: Watched while trials run; they then end with their epoch.
 
@@ -38,50 +41,20 @@ def run_sweep(
     Raises:
         SweepError: with a message for people; see errors.py.
     """
-    check_stores(experiment)
+    plan = plan_workers(experiment, *resources)
+    interrupt.listen()
     with ExitStack() as stack:
-        background = stack.enter_context(ThreadPoolExecutor(1))
-        loading = background.submit(load_data, experiment)
-        stack.callback(disconnect)
-        # Ray's processes end with the thread that started them, so it is this one
-        plan = make_plan(experiment, *connect(experiment.ray.address))
-        interrupt.listen()
         pool = RayPool(plan, Objective)
         stack.callback(pool.close)
-        data = loading.result()
-        opening = background.submit(_open_stores, experiment)
+        # while the workers start, whatever may be wrong is found before a store is made
+        data = load_data(experiment)
+        read_runs(experiment, None)
         console.print(f"{len(data.y_train)} images to train on, {plan}")
+        background = stack.enter_context(ThreadPoolExecutor(1))
+        opening = background.submit(_open_stores, experiment)
         pool.load(data)
         study, tracker = opening.result()
         return _run(experiment, console, interrupt, pool, study, tracker)
-
-
-def check_stores(experiment: Experiment) -> None:
-    """Find out whether the stores can be written, before anything is started.
-
-    Raises:
-        StoreError: naming the key, the store and the reason.
-    """
-    check_sqlite("study.storage", experiment.study.storage)
-    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
-    read_runs(experiment, None)
-
-
-def make_plan(experiment: Experiment, cpus: float, gpus: float) -> Plan:
-    """The pool for an experiment on a machine with so many CPU cores and GPUs.
-
-    Raises:
-        ClusterError: if there is no room for a single worker.
-    """
-    ray = experiment.ray
-    return plan_workers(
-        cpus=cpus,
-        gpus=gpus,
-        cpus_per_worker=ray.cpus_per_worker,
-        gpus_per_worker=ray.gpus_per_worker,
-        trials_per_worker=ray.trials_per_worker,
-        trials=experiment.trials,
-    )
 
 
 def _open_stores(experiment: Experiment) -> tuple[OptunaStudy, Tracker]:

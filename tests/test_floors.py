@@ -15,7 +15,7 @@ FLOORS = (
     {"search"},
     {"study", "workers", "tracking", "objective", "recorder", "display"},
     {"runner"},
-    {"session", "status"},
+    {"session", "status", "launch"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -1,19 +1,28 @@
 """Budget and plan: the decisions that need no library."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweep.budget import Budget
+from sweep.config import load
 from sweep.errors import ClusterError
 from sweep.plan import Plan, plan_workers
 
+EXPERIMENT = load(Path(__file__).parents[2] / "experiments" / "cifar.yaml")
 
-def plan(**given: float | str) -> Plan:
+
+def plan(cpus: float = 2.0, gpus: float = 0.0, trials: int = 64, **ray: float) -> Plan:
     """A plan for two CPU cores and no GPU, but for what is given."""
-    machine = {"cpus": 2.0, "gpus": 0.0, "cpus_per_worker": 1, "trials": 64}
-    auto = {"gpus_per_worker": "auto", "trials_per_worker": "auto"}
-    return plan_workers(**{**machine, **auto, **given})  # type: ignore[arg-type]
+    experiment = EXPERIMENT.model_copy(
+        update={
+            "study": EXPERIMENT.study.model_copy(update={"trials": trials}),
+            "ray": EXPERIMENT.ray.model_copy(update=ray),
+        }
+    )
+    return plan_workers(experiment, cpus, gpus)
 
 
 def test_a_budget_counts_what_is_done_and_what_runs() -> None:
