@@ -22,10 +22,13 @@ def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
     console = Console(stderr=as_json, highlight=False)
     interrupt = Interrupt(console.print)
-    with launched(experiment.ray.address) as resources:
+    with (
+        console.status("starting Ray, its workers and the stores") as starting,
+        launched(experiment.ray.address) as resources,
+    ):
         from sweep.session import run_sweep
 
-        summary = run_sweep(experiment, resources, console, interrupt)
+        summary = run_sweep(experiment, resources, console, interrupt, starting.stop)
     _print_summary(console, experiment, summary)
     _print_how_to_look(console, experiment)
     if as_json:

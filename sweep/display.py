@@ -119,7 +119,8 @@ class Display:
     def _render(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for column in ("trial", "epoch", "accuracy"):
-            table.add_column(column, justify="right", no_wrap=True)
+            # wide enough for 1000/1000, however long the settings are
+            table.add_column(column, justify="right", no_wrap=True, min_width=9)
         table.add_column("settings", no_wrap=True, overflow="ellipsis", style="dim")
         for number, spec in self._running.items():
             report = self._reports.get(number)

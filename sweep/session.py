@@ -1,6 +1,7 @@
 """One `run` from start to end: opens everything, joins it, and closes it again."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -26,6 +27,7 @@ def run_sweep(
     resources: tuple[float, float],
     console: Console,
     interrupt: Interrupt,
+    on_ready: Callable[[], None],
 ) -> StudySummary:
     """Run an experiment until it has its trials, or is interrupted.
 
@@ -34,6 +36,7 @@ def run_sweep(
         resources: CPU cores and GPUs of the Ray cluster that this process has joined.
         console: Where people look.
         interrupt: Watched while trials run; they then end with their epoch.
+        on_ready: Called when the first trial is about to begin.
 
     Returns:
         What the study says in the end.
@@ -54,6 +57,7 @@ def run_sweep(
         opening = background.submit(_open_stores, experiment)
         pool.load(data)
         study, tracker = opening.result()
+        on_ready()
         return _run(experiment, console, interrupt, pool, study, tracker)
 
 
