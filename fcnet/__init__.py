@@ -8,11 +8,11 @@ from fcnet.errors import DatasetError, Diverged
 from fcnet.generators import Stream, make_generator
 from fcnet.gradient_check import numeric_gradient, relative_error
 from fcnet.layers import Linear, Linear_ReLU, ReLU
-from fcnet.losses import l2_loss, softmax_loss
+from fcnet.losses import l2_loss, softmax_loss, svm_loss
 from fcnet.recipe import create_solver_instance
 from fcnet.solver import Solver
 from fcnet.two_layer_net import TwoLayerNet
-from fcnet.update_rules import UPDATE_RULES, sgd
+from fcnet.update_rules import UPDATE_RULES, adam, rmsprop, sgd, sgd_momentum
 
 __all__ = [
     "UPDATE_RULES",
@@ -24,11 +24,15 @@ __all__ = [
     "Solver",
     "Stream",
     "TwoLayerNet",
+    "adam",
     "create_solver_instance",
     "l2_loss",
     "make_generator",
     "numeric_gradient",
     "relative_error",
+    "rmsprop",
     "sgd",
+    "sgd_momentum",
     "softmax_loss",
+    "svm_loss",
 ]

@@ -61,7 +61,8 @@ class Solver:
             data: X_train and X_val, of shape (N, d_1, ..., d_k), y_train and y_val, of
                 shape (N,), int64.
             update_rule: A name in UPDATE_RULES, or a function like those there.
-            optim_config: Settings of the update rule, such as `learning_rate`.
+            optim_config: Settings of the update rule, such as `learning_rate`; each
+                rule has its own defaults.
             lr_decay: The learning rate is multiplied by this after every epoch.
             batch_size: Examples in a minibatch; an epoch's last one may be smaller.
             num_epochs: Epochs in all.
@@ -101,7 +102,7 @@ class Solver:
         self.val_acc_history: list[float] = []
         self.best_val_acc = 0.0
         self.best_params = clone(model.params)
-        config = arguments.initial_config(optim_config)
+        config = arguments.initial_config(self.update_rule, optim_config)
         self.optim_configs: dict[str, Config] = dict.fromkeys(model.params, config)
 
     @property

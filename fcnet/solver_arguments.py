@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from fcnet.update_rules import (
-    DEFAULT_LEARNING_RATE,
     UPDATE_RULES,
     Config,
     UpdateRule,
+    default_learning_rate,
 )
 
 DATA_KEYS = ("X_train", "y_train", "X_val", "y_val")
@@ -111,12 +111,15 @@ def find_update_rule(update_rule: str | UpdateRule) -> UpdateRule:
     return UPDATE_RULES[update_rule]
 
 
-def initial_config(optim_config: Mapping[str, float] | None) -> Config:
-    """Return a rule's settings, with a learning rate in any case.
+def initial_config(
+    update_rule: UpdateRule, optim_config: Mapping[str, float] | None
+) -> Config:
+    """Return a rule's settings, with a learning rate in any case: its own default.
 
     Raises:
         ValueError: The learning rate is negative or not finite.
     """
-    config = {"learning_rate": DEFAULT_LEARNING_RATE, **(optim_config or {})}
+    default = {"learning_rate": default_learning_rate(update_rule)}
+    config = {**default, **(optim_config or {})}
     check_rate("optim_config['learning_rate']", config["learning_rate"])
     return config
