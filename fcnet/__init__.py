@@ -5,9 +5,10 @@ Every backward pass is written by hand beside its equation. Data sets are in
 """
 
 from fcnet.errors import DatasetError, Diverged
+from fcnet.fully_connected_net import FullyConnectedNet
 from fcnet.generators import Stream, make_generator
 from fcnet.gradient_check import numeric_gradient, relative_error
-from fcnet.layers import Linear, Linear_ReLU, ReLU
+from fcnet.layers import Dropout, Linear, Linear_ReLU, ReLU
 from fcnet.losses import l2_loss, softmax_loss, svm_loss
 from fcnet.recipe import create_solver_instance
 from fcnet.solver import Solver
@@ -18,6 +19,8 @@ __all__ = [
     "UPDATE_RULES",
     "DatasetError",
     "Diverged",
+    "Dropout",
+    "FullyConnectedNet",
     "Linear",
     "Linear_ReLU",
     "ReLU",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fcnet import solver_arguments as arguments
-from fcnet.accuracy import Model, accuracy, sample
+from fcnet.accuracy import Model, StochasticModel, accuracy, sample
 from fcnet.errors import Diverged
 from fcnet.generators import Stream, make_generator
 from fcnet.solver_state import State, clone, load_run, save_run
@@ -72,7 +72,8 @@ class Solver:
             print_acc_every: Epochs from one printed accuracy to the next.
             verbose: Whether `train` prints at all.
             device: Where training happens; the data are brought there.
-            seed: Of the epochs' orders and of the samples for accuracies.
+            seed: Of the epochs' orders, the samples for accuracies and what a
+                StochasticModel draws.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
@@ -254,6 +255,8 @@ class Solver:
 
     def _step(self, X: Tensor, y: Tensor) -> float:
         """Make one update from a minibatch X (N, ...), y (N,); return its loss."""
+        if isinstance(self.model, StochasticModel):
+            self.model.start_iteration(self.seed, self.epoch + 1, self.iteration + 1)
         loss, grads = self.model.loss(X, y)
         value = loss.item()
         if not math.isfinite(value):
