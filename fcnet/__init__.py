@@ -11,11 +11,13 @@ from fcnet.gradient_check import numeric_gradient, relative_error
 from fcnet.layers import Dropout, Linear, Linear_ReLU, ReLU
 from fcnet.losses import l2_loss, softmax_loss, svm_loss
 from fcnet.recipe import create_solver_instance
+from fcnet.schedules import SCHEDULES, Schedule, make_schedule
 from fcnet.solver import Solver
 from fcnet.two_layer_net import TwoLayerNet
 from fcnet.update_rules import UPDATE_RULES, adam, rmsprop, sgd, sgd_momentum
 
 __all__ = [
+    "SCHEDULES",
     "UPDATE_RULES",
     "DatasetError",
     "Diverged",
@@ -24,6 +26,7 @@ __all__ = [
     "Linear",
     "Linear_ReLU",
     "ReLU",
+    "Schedule",
     "Solver",
     "Stream",
     "TwoLayerNet",
@@ -31,6 +34,7 @@ __all__ = [
     "create_solver_instance",
     "l2_loss",
     "make_generator",
+    "make_schedule",
     "numeric_gradient",
     "relative_error",
     "rmsprop",

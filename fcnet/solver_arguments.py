@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fcnet.schedules import Schedule, make_schedule
 from fcnet.update_rules import (
     UPDATE_RULES,
     Config,
@@ -109,6 +110,28 @@ def find_update_rule(update_rule: str | UpdateRule) -> UpdateRule:
         allowed = ", ".join(sorted(UPDATE_RULES))
         raise ValueError(f"update_rule must be one of {allowed}, got {update_rule!r}")
     return UPDATE_RULES[update_rule]
+
+
+def find_schedule(schedule: str | Schedule, lr_decay: float) -> Schedule | None:
+    """Return a schedule given itself or its name; None for `exponential`.
+
+    Raises:
+        ValueError: No schedule has that name, or it makes no use of lr_decay.
+        TypeError: It is neither a name nor a function.
+    """
+    if schedule == "exponential":
+        return None
+    if lr_decay != 1:
+        raise ValueError(
+            f"lr_decay is for the exponential schedule alone, but got {lr_decay} with "
+            f"schedule {schedule!r}; leave it at 1"
+        )
+    if callable(schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        found = type(schedule).__name__
+        raise TypeError(f"schedule must be a name or a function, but got {found}")
+    return make_schedule(schedule)
 
 
 def initial_config(
