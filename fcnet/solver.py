@@ -13,9 +13,10 @@ from torch import Tensor
 from fcnet import solver_arguments as arguments
 from fcnet.accuracy import Model, accuracy, sample
 from fcnet.generators import Stream, make_generator
-from fcnet.readable_steps import ReadableSteps, Steps
+from fcnet.readable_steps import Steps
 from fcnet.schedules import Schedule
 from fcnet.solver_state import State, clone, load_run, save_run
+from fcnet.step_choice import choose_steps
 from fcnet.training_log import TrainingLog
 from fcnet.update_rules import Config, UpdateRule
 
@@ -56,6 +57,7 @@ class Solver:
         verbose: bool = True,
         device: str | torch.device = "cpu",
         seed: int = 0,
+        fast: bool = True,
     ) -> None:
         """Check the arguments and stand before the first epoch.
 
@@ -79,6 +81,8 @@ class Solver:
             device: Where training happens; the data are brought there.
             seed: Of the epochs' orders, the samples for accuracies and what a
                 StochasticModel draws.
+            fast: Whether steps that FastStep can make are made there, with the same
+                draws and, but for rounding, the same curve.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
@@ -102,7 +106,7 @@ class Solver:
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
         self.print_every, self.print_acc_every = print_every, print_acc_every
-        self.verbose, self.seed = verbose, seed
+        self.verbose, self.seed, self.fast = verbose, seed, fast
         self.epoch = self.iteration = self.best_epoch = 0
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
@@ -114,7 +118,7 @@ class Solver:
         self._base_rate = self.learning_rate
         if self.schedule is not None:
             self._set_learning_rate()
-        self._steps: Steps = ReadableSteps(self.update_rule, seed)
+        self._steps: Steps = choose_steps(self, None, self.data["X_train"])
 
     @property
     def learning_rate(self) -> float:
@@ -156,26 +160,19 @@ class Solver:
         """
         limit = math.inf if time_limit is None else time_limit
         started = clock()
-        lines = TrainingLog(
-            log,
-            self.verbose,
-            self.print_every,
-            self.print_acc_every,
-            self.num_epochs,
-            self.iterations_per_epoch,
-        )
+        lines = TrainingLog(self, log)
         self.evaluate_start()
         if self.iteration == 0:
-            lines.write_epoch(self, 0)
+            lines.write_epoch(0)
         for iteration in self._run():
             seconds = clock() - started
             if lines.is_loss_due(iteration):
                 self._steps.settle(self)
-                lines.write_loss(self, iteration, seconds)
-            lines.write_epoch(self, iteration)
+                lines.write_loss(iteration, seconds)
+            lines.write_epoch(iteration)
             if seconds >= limit:
+                self._steps.settle(self)
                 break
-        self._steps.settle(self)
         if return_best_params:
             self.model.params.update(clone(self.best_params))
 
@@ -251,6 +248,7 @@ class Solver:
         order = torch.randperm(len(X), generator=generator).to(X.device)
         end = (self.epoch + 1) * self.iterations_per_epoch
         batches = torch.split(order, self.batch_size)[self.iteration - end :]
+        self._steps = choose_steps(self, self._steps, X)
         self._steps.begin(self, X, y)
         for iteration, chosen in enumerate(batches, self.iteration + 1):
             self._steps.step(self, chosen)

@@ -1,54 +1,58 @@
 """The lines that training prints, in the course's own words."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 from fcnet.solver_state import Run
 
 
-@dataclass(frozen=True)
-class TrainingLog:
-    """Writes the lines that are due.
+class LoggedRun(Run, Protocol):
+    """What of a Solver decides which lines are due, as documented there."""
 
-    Attributes:
-        write: Gets each line.
-        verbose: Whether any line is due at all.
-        print_every: Iterations from one loss to the next.
-        print_acc_every: Epochs from one pair of accuracies to the next.
-        num_epochs: Epochs in all.
-        iterations_per_epoch: Iterations of an epoch.
-    """
-
-    write: Callable[[str], None]
     verbose: bool
     print_every: int
     print_acc_every: int
     num_epochs: int
-    iterations_per_epoch: int
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Minibatches in an epoch."""
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations in all."""
+
+
+class TrainingLog:
+    """Writes the lines of one training that are due."""
+
+    def __init__(self, run: LoggedRun, write: Callable[[str], None]) -> None:
+        """Take what is trained, and what gets each line."""
+        self._run = run
+        self._write = write
 
     def is_loss_due(self, iteration: int) -> bool:
         """Whether the loss of an iteration, counted from 1, is to be written."""
-        return self.verbose and (iteration - 1) % self.print_every == 0
+        return self._run.verbose and (iteration - 1) % self._run.print_every == 0
 
-    def write_loss(self, run: Run, iteration: int, seconds: float) -> None:
-        """Write the last loss of a run."""
-        num_iterations = self.num_epochs * self.iterations_per_epoch
-        self.write(
-            f"(Time {seconds:.2f} sec; Iteration {iteration} / {num_iterations}) "
-            f"loss: {run.loss_history[-1]:f}"
+    def write_loss(self, iteration: int, seconds: float) -> None:
+        """Write the last loss, which is that of an iteration counted from 1."""
+        self._write(
+            f"(Time {seconds:.2f} sec; Iteration {iteration} / "
+            f"{self._run.num_iterations}) loss: {self._run.loss_history[-1]:f}"
         )
 
-    def write_epoch(self, run: Run, iteration: int) -> None:
-        """Write the accuracies if an epoch ended with that iteration and they are due.
+    def write_epoch(self, iteration: int) -> None:
+        """Write the accuracies if an epoch has just ended and they are due.
 
         Args:
-            run: What is trained.
             iteration: The last iteration, counted from 1; 0 is before training.
         """
-        ended = iteration == run.epoch * self.iterations_per_epoch
-        due = run.epoch == self.num_epochs or run.epoch % self.print_acc_every == 0
-        if self.verbose and ended and due:
-            self.write(
-                f"(Epoch {run.epoch} / {self.num_epochs}) train acc: "
+        run = self._run
+        ended = iteration == run.epoch * run.iterations_per_epoch
+        due = run.epoch == run.num_epochs or run.epoch % run.print_acc_every == 0
+        if run.verbose and ended and due:
+            self._write(
+                f"(Epoch {run.epoch} / {run.num_epochs}) train acc: "
                 f"{run.train_acc_history[-1]:f}; val_acc: {run.val_acc_history[-1]:f}"
             )
