@@ -105,6 +105,16 @@ def test_shapes_and_initial_values() -> None:
     assert not any(net.params[f"b{layer}"].any() for layer in (1, 2, 3))
 
 
+def test_weights_are_consecutive_draws_of_the_seed() -> None:
+    """W1, W2 and W3 come one after the other from the generator of initial weights."""
+    net = FullyConnectedNet([5, 4], 6, 3, weight_scale=0.5, seed=8, dtype=torch.float64)
+    generator = make_generator(8, Stream.INITIAL_WEIGHTS)
+    for name in ("W1", "W2", "W3"):
+        shape = net.params[name].shape
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+        assert torch.equal(net.params[name], 0.5 * drawn)
+
+
 def test_scores_are_computed_with_every_unit() -> None:
     """Evaluation drops nothing: scores are those of the same net without dropout."""
     (dropping, X, _), (whole, _, _) = toy((5, 4), dropout=0.5), toy((5, 4))

@@ -55,6 +55,29 @@ class Recorder:
         return torch.tensor(1.0), {"w": torch.ones(2)}
 
 
+class Drawer(Recorder):
+    """A model that records what it is told of each iteration."""
+
+    def __init__(self) -> None:
+        """Start with nothing heard."""
+        super().__init__()
+        self.heard: list[tuple[int, int, int]] = []
+
+    def start_iteration(self, seed: int, epoch: int, iteration: int) -> None:
+        """Record the three integers that draws may depend on."""
+        assert len(self.batches) == len(self.heard)
+        self.heard.append((seed, epoch, iteration))
+
+
+def test_a_model_that_draws_is_told_each_iteration_before_it() -> None:
+    """Seed, epoch and iteration are told before the loss, both counted from 1."""
+    model = Drawer()
+    Solver(
+        model, toy_data(), batch_size=12, num_epochs=2, verbose=False, seed=9
+    ).train()
+    assert model.heard == [(9, 1, 1), (9, 1, 2), (9, 2, 3), (9, 2, 4)]
+
+
 def test_an_epoch_visits_every_example_once() -> None:
     """Each epoch is a permutation of all examples, another one each time."""
     data = toy_data()
