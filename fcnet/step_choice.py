@@ -36,6 +36,8 @@ def choose_steps(run: SettledRun, last: Steps | None, X: Tensor) -> Steps:
     """
     if not run.fast or not applies(run.model, run.update_rule, X):
         return ReadableSteps(run.update_rule, run.seed)
-    if isinstance(last, FastSteps) and last.fits(run.model, run.batch_size):
+    # No room for more than there is: a huge batch size means all examples.
+    batch_size = min(run.batch_size, len(X))
+    if isinstance(last, FastSteps) and last.fits(run.model, batch_size):
         return last
-    return FastSteps(run.model, run.batch_size)
+    return FastSteps(run.model, batch_size)
