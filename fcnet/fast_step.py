@@ -75,7 +75,7 @@ class FastStep:
 
     def __init__(self, params: Mapping[str, Tensor], batch_size: int) -> None:
         """Make room for parameters like those, and for minibatches of that size."""
-        self.params = {name: torch.empty_like(w) for name, w in params.items()}
+        self.params = {name: w.new_empty(w.shape) for name, w in params.items()}
         self.loss = params["W1"].new_zeros(())
         self._buffers = _make_buffers(params, batch_size)
         self._rate = self._reg = 0.0
