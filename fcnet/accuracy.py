@@ -3,7 +3,7 @@
 Letters: N examples, D inputs of an example.
 """
 
-from typing import Protocol, overload
+from typing import Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,14 @@ class Model(Protocol):
     def loss(self, X: Tensor, y: None = None) -> Tensor: ...
     @overload
     def loss(self, X: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]: ...
+
+
+@runtime_checkable
+class StochasticModel(Protocol):
+    """What a model has besides if its loss depends on random draws."""
+
+    def start_iteration(self, seed: int, epoch: int, iteration: int) -> None:
+        """Say which iteration comes; all that is drawn depends on these alone."""
 
 
 def sample(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 LinearCache = tuple[Tensor, Tensor]
 LinearReLUCache = tuple[LinearCache, Tensor]
+DropoutCache = Tensor | None
 
 
 class Linear:
@@ -123,3 +124,56 @@ class Linear_ReLU:
         """
         linear_cache, relu_cache = cache
         return Linear.backward(ReLU.backward(dout, relu_cache), linear_cache)
+
+
+class Dropout:
+    """Inverted dropout: units are set to 0 at random, the others made larger.
+
+    Its expected output is its input, so that nothing is to be scaled in test mode
+    (Srivastava et al., Dropout, 2014, sections 4 and 10).
+    """
+
+    @staticmethod
+    def forward(
+        x: Tensor, p: float, generator: torch.Generator | None
+    ) -> tuple[Tensor, DropoutCache]:
+        """Compute `out = x * mask`, where mask is 0 or 1 / (1 - p).
+
+        Args:
+            x: Input, of any shape.
+            p: The probability with which an entry is dropped, 0 <= p < 1.
+            generator: Source of the mask in train mode, on the CPU; None is the test
+                mode, in which the output is the input.
+
+        Returns:
+            The output, of the shape of x, and the cache: the mask, None in test mode.
+
+        Raises:
+            ValueError: p is out of its range.
+        """
+        Dropout.check_probability(p)
+        if generator is None:
+            return x, None
+        # In float32 on the CPU: the same entries in every dtype and on every device.
+        drawn = torch.rand(x.shape, generator=generator, dtype=torch.float32)
+        mask = (drawn >= p).to(x.device, x.dtype) / (1 - p)
+        return x * mask, mask
+
+    @staticmethod
+    def backward(dout: Tensor, cache: DropoutCache) -> Tensor:
+        """Carry the gradient from the output to x.
+
+        Args:
+            dout: Gradient with respect to the output, of the shape of x.
+            cache: What `forward` returned.
+
+        Returns:
+            dx, of the shape of x.
+        """
+        return dout if cache is None else dout * cache  # dx = dout * mask
+
+    @staticmethod
+    def check_probability(p: float) -> None:
+        """Raise a ValueError unless p is a probability of dropping, 0 <= p < 1."""
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout must be >= 0 and < 1, but got {p}")

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from fcnet import solver_arguments as arguments
 from fcnet.accuracy import Model, accuracy, sample
-from fcnet.errors import Diverged
 from fcnet.generators import Stream, make_generator
+from fcnet.readable_steps import Steps
+from fcnet.schedules import Schedule
 from fcnet.solver_state import State, clone, load_run, save_run
+from fcnet.step_choice import choose_steps
+from fcnet.training_log import TrainingLog
 from fcnet.update_rules import Config, UpdateRule
 
 
@@ -44,6 +47,7 @@ class Solver:
         update_rule: str | UpdateRule = "sgd",
         optim_config: Mapping[str, float] | None = None,
         lr_decay: float = 1.0,
+        schedule: str | Schedule = "exponential",
         batch_size: int = 100,
         num_epochs: int = 10,
         num_train_samples: int | None = 1000,
@@ -53,6 +57,7 @@ class Solver:
         verbose: bool = True,
         device: str | torch.device = "cpu",
         seed: int = 0,
+        fast: bool = True,
     ) -> None:
         """Check the arguments and stand before the first epoch.
 
@@ -61,8 +66,11 @@ class Solver:
             data: X_train and X_val, of shape (N, d_1, ..., d_k), y_train and y_val, of
                 shape (N,), int64.
             update_rule: A name in UPDATE_RULES, or a function like those there.
-            optim_config: Settings of the update rule, such as `learning_rate`.
-            lr_decay: The learning rate is multiplied by this after every epoch.
+            optim_config: Settings of the update rule, such as `learning_rate`; each
+                rule has its own defaults.
+            lr_decay: The learning rate is multiplied by this after every epoch; for the
+                exponential schedule alone.
+            schedule: A name in SCHEDULES, or a schedule as `make_schedule` makes it.
             batch_size: Examples in a minibatch; an epoch's last one may be smaller.
             num_epochs: Epochs in all.
             num_train_samples: Training examples to measure accuracy on; None for all.
@@ -71,7 +79,10 @@ class Solver:
             print_acc_every: Epochs from one printed accuracy to the next.
             verbose: Whether `train` prints at all.
             device: Where training happens; the data are brought there.
-            seed: Of the epochs' orders and of the samples for accuracies.
+            seed: Of the epochs' orders, the samples for accuracies and what a
+                StochasticModel draws.
+            fast: Whether steps that FastStep can make are made there, with the same
+                draws and, but for rounding, the same curve.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
@@ -90,19 +101,24 @@ class Solver:
         self.data = arguments.check_data(data, device)
         self.update_rule = arguments.find_update_rule(update_rule)
         self.lr_decay = arguments.check_rate("lr_decay", lr_decay)
+        self.schedule = arguments.find_schedule(schedule, lr_decay)
         self.batch_size, self.num_epochs = batch_size, num_epochs
         self.num_train_samples = num_train_samples
         self.num_val_samples = num_val_samples
         self.print_every, self.print_acc_every = print_every, print_acc_every
-        self.verbose, self.seed = verbose, seed
+        self.verbose, self.seed, self.fast = verbose, seed, fast
         self.epoch = self.iteration = self.best_epoch = 0
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
         self.best_val_acc = 0.0
         self.best_params = clone(model.params)
-        config = arguments.initial_config(optim_config)
+        config = arguments.initial_config(self.update_rule, optim_config)
         self.optim_configs: dict[str, Config] = dict.fromkeys(model.params, config)
+        self._base_rate = self.learning_rate
+        if self.schedule is not None:
+            self._set_learning_rate()
+        self._steps: Steps = choose_steps(self, None, self.data["X_train"])
 
     @property
     def learning_rate(self) -> float:
@@ -144,14 +160,18 @@ class Solver:
         """
         limit = math.inf if time_limit is None else time_limit
         started = clock()
+        lines = TrainingLog(self, log)
         self.evaluate_start()
         if self.iteration == 0:
-            self._log_epoch(log)
-        for _ in self._run():
+            lines.write_epoch(0)
+        for iteration in self._run():
             seconds = clock() - started
-            self._log_iteration(log, seconds)
-            self._log_epoch(log)
+            if lines.is_loss_due(iteration):
+                self._steps.settle(self)
+                lines.write_loss(iteration, seconds)
+            lines.write_epoch(iteration)
             if seconds >= limit:
+                self._steps.settle(self)
                 break
         if return_best_params:
             self.model.params.update(clone(self.best_params))
@@ -166,7 +186,7 @@ class Solver:
             Diverged: The loss is not finite.
         """
         self.evaluate_start()
-        for _ in self._steps():
+        for _ in self._epoch():
             pass
 
     def evaluate_start(self) -> None:
@@ -216,65 +236,45 @@ class Solver:
         """
         load_run(self, state)
 
-    def _run(self) -> Iterator[float]:
-        """Make the updates left in the run; yield each loss."""
+    def _run(self) -> Iterator[int]:
+        """Make the updates left in the run; yield the number of each."""
         while self.epoch < self.num_epochs:
-            yield from self._steps()
+            yield from self._epoch()
 
-    def _steps(self) -> Iterator[float]:
-        """Make the updates left in this epoch and end it; yield each loss."""
+    def _epoch(self) -> Iterator[int]:
+        """Make the updates left in this epoch and end it; yield the number of each."""
         generator = make_generator(self.seed, Stream.PERMUTATION, self.epoch + 1)
         X, y = self.data["X_train"], self.data["y_train"]
         order = torch.randperm(len(X), generator=generator).to(X.device)
         end = (self.epoch + 1) * self.iterations_per_epoch
-        for chosen in torch.split(order, self.batch_size)[self.iteration - end :]:
-            loss = self._step(X.index_select(0, chosen), y.index_select(0, chosen))
-            if self.iteration == end:
+        batches = torch.split(order, self.batch_size)[self.iteration - end :]
+        self._steps = choose_steps(self, self._steps, X)
+        self._steps.begin(self, X, y)
+        for iteration, chosen in enumerate(batches, self.iteration + 1):
+            self._steps.step(self, chosen)
+            if iteration == end:
                 self._end_epoch()
-            yield loss
-
-    def _log_iteration(self, log: Callable[[str], None], seconds: float) -> None:
-        """Log the loss of the last iteration if it is due."""
-        if self.verbose and (self.iteration - 1) % self.print_every == 0:
-            log(
-                f"(Time {seconds:.2f} sec; Iteration {self.iteration} / "
-                f"{self.num_iterations}) loss: {self.loss_history[-1]:f}"
-            )
-
-    def _log_epoch(self, log: Callable[[str], None]) -> None:
-        """Log the accuracies if an epoch has just ended and they are due."""
-        ended = self.iteration == self.epoch * self.iterations_per_epoch
-        last = self.epoch == self.num_epochs
-        if self.verbose and ended and (last or self.epoch % self.print_acc_every == 0):
-            log(
-                f"(Epoch {self.epoch} / {self.num_epochs}) train acc: "
-                f"{self.train_acc_history[-1]:f}; val_acc: {self.val_acc_history[-1]:f}"
-            )
-
-    def _step(self, X: Tensor, y: Tensor) -> float:
-        """Make one update from a minibatch X (N, ...), y (N,); return its loss."""
-        loss, grads = self.model.loss(X, y)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(self.epoch + 1, self.iteration + 1, value)
-        params = self.model.params
-        for name, dw in grads.items():
-            params[name], self.optim_configs[name] = self.update_rule(
-                params[name], dw, self.optim_configs[name]
-            )
-        self.iteration += 1
-        self.loss_history.append(value)
-        return value
+            yield iteration
 
     def _end_epoch(self) -> None:
-        """Count the epoch, decay the learning rate and measure the accuracies."""
+        """Settle and count the epoch, set the learning rate, measure the accuracies."""
+        self._steps.settle(self)
         self.epoch += 1
-        rate = self.learning_rate * self.lr_decay
+        self._set_learning_rate()
+        self._evaluate()
+
+    def _set_learning_rate(self) -> None:
+        """Give the configs the learning rate of the epoch to come."""
+        if self.schedule is not None:
+            factor = self.schedule(self.epoch, self.num_epochs)
+            rate = self._base_rate * arguments.check_rate("schedule", factor)
+        else:
+            # One product an epoch, which rounds otherwise than lr_decay ** epoch.
+            rate = self.learning_rate * self.lr_decay
         self.optim_configs = {
             name: {**config, "learning_rate": rate}
             for name, config in self.optim_configs.items()
         }
-        self._evaluate()
 
     def _evaluate(self) -> None:
         """Append both accuracies; keep the parameters if they are the best yet."""

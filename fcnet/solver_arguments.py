@@ -9,11 +9,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fcnet.schedules import Schedule, make_schedule
 from fcnet.update_rules import (
-    DEFAULT_LEARNING_RATE,
     UPDATE_RULES,
     Config,
     UpdateRule,
+    default_learning_rate,
 )
 
 DATA_KEYS = ("X_train", "y_train", "X_val", "y_val")
@@ -111,12 +112,37 @@ def find_update_rule(update_rule: str | UpdateRule) -> UpdateRule:
     return UPDATE_RULES[update_rule]
 
 
-def initial_config(optim_config: Mapping[str, float] | None) -> Config:
-    """Return a rule's settings, with a learning rate in any case.
+def find_schedule(schedule: str | Schedule, lr_decay: float) -> Schedule | None:
+    """Return a schedule given itself or its name; None for `exponential`.
+
+    Raises:
+        ValueError: No schedule has that name, or it makes no use of lr_decay.
+        TypeError: It is neither a name nor a function.
+    """
+    if schedule == "exponential":
+        return None
+    if lr_decay != 1:
+        raise ValueError(
+            f"lr_decay is for the exponential schedule alone, but got {lr_decay} with "
+            f"schedule {schedule!r}; leave it at 1"
+        )
+    if callable(schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        found = type(schedule).__name__
+        raise TypeError(f"schedule must be a name or a function, but got {found}")
+    return make_schedule(schedule)
+
+
+def initial_config(
+    update_rule: UpdateRule, optim_config: Mapping[str, float] | None
+) -> Config:
+    """Return a rule's settings, with a learning rate in any case: its own default.
 
     Raises:
         ValueError: The learning rate is negative or not finite.
     """
-    config = {"learning_rate": DEFAULT_LEARNING_RATE, **(optim_config or {})}
+    default = {"learning_rate": default_learning_rate(update_rule)}
+    config = {**default, **(optim_config or {})}
     check_rate("optim_config['learning_rate']", config["learning_rate"])
     return config

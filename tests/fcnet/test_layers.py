@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fcnet.gradient_check import numeric_gradient, relative_error
-from fcnet.layers import Linear, Linear_ReLU, ReLU
+from fcnet.layers import Dropout, Linear, Linear_ReLU, ReLU
 
 SHAPES = [((5, 2, 3), 4), ((1, 7), 3), ((3, 1), 1), ((4, 2, 1, 3), 2)]
 LAYERS = [Linear, Linear_ReLU]
@@ -124,3 +124,62 @@ def test_linear_backward_is_the_adjoint_of_forward(
     expected = (out * dout).sum()
     torch.testing.assert_close((dx * x).sum(), expected, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close((dw * w).sum(), expected, rtol=1e-9, atol=1e-9)
+
+
+def generator() -> torch.Generator:
+    """Make a generator that draws the same each time."""
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("shape", [(1, 1), (6, 5), (2, 3, 4)])
+def test_dropout_backward_agrees_with_both_oracles(
+    shape: tuple[int, ...], p: float
+) -> None:
+    """With a mask that stays, the gradient is that of differences and of autograd."""
+    x, dout = draw(*shape), draw(*shape, seed=1)
+    _, cache = Dropout.forward(x, p, generator())
+    dx = Dropout.backward(dout, cache)
+    numeric = numeric_gradient(lambda x: Dropout.forward(x, p, generator())[0], x, dout)
+    torch.testing.assert_close(dx, numeric, rtol=1e-8, atol=1e-8)
+    keep = torch.rand(shape, generator=generator()) >= p
+
+    def reference(x: Tensor) -> Tensor:
+        return torch.where(keep, x, 0) / (1 - p)
+
+    expected = autograd(reference, (x,), dout)[0]
+    torch.testing.assert_close(dx, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
+    """A share of p is 0, the rest is larger by 1 / (1 - p), the mean stays."""
+    out, _ = Dropout.forward(torch.ones(400, 500), p, generator())
+    assert (out == 0).float().mean().item() == pytest.approx(p, abs=0.01)
+    assert out.mean().item() == pytest.approx(1, abs=0.03)
+    kept = out[out != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)))
+
+
+def test_dropout_in_test_mode_is_the_identity() -> None:
+    """Without a generator nothing is dropped, forward and backward."""
+    x = draw(3, 4)
+    out, cache = Dropout.forward(x, 0.9, None)
+    assert torch.equal(out, x)
+    assert torch.equal(Dropout.backward(x, cache), x)
+
+
+def test_dropout_drops_the_same_in_every_dtype() -> None:
+    """One generator gives one mask, whatever the dtype, and leaves the input as is."""
+    x = torch.ones(20, 30)
+    single, _ = Dropout.forward(x, 0.5, generator())
+    double, _ = Dropout.forward(x.double(), 0.5, generator())
+    assert torch.equal(single.double(), double)
+    assert torch.equal(x, torch.ones(20, 30))
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+def test_an_impossible_probability_is_refused(p: float) -> None:
+    """Dropping everything, or less than nothing, is an error."""
+    with pytest.raises(ValueError, match="dropout must be >= 0 and < 1"):
+        Dropout.forward(draw(2), p, generator())

@@ -1,6 +1,7 @@
 """Losses: values and gradients against torch's own and finite differences."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from fcnet.gradient_check import numeric_gradient, relative_error
-from fcnet.losses import l2_loss, softmax_loss
+from fcnet.losses import l2_loss, softmax_loss, svm_loss
+
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def scores_and_labels(n: int, c: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -61,21 +64,53 @@ def test_a_shift_of_scores_changes_nothing(
     torch.testing.assert_close(dx.sum(dim=1), torch.zeros(n, dtype=torch.float64))
 
 
-def test_softmax_loss_leaves_scores_unchanged() -> None:
+@pytest.mark.parametrize("loss", [softmax_loss, svm_loss])
+def test_losses_leave_scores_unchanged(loss: Loss) -> None:
     """The scores are as they were."""
     x, y = scores_and_labels(5, 4)
     before = x.clone()
-    softmax_loss(x, y)
+    loss(x, y)
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize(("n", "c"), [(1, 3), (5, 4), (7, 1), (2, 10)])
+def test_svm_loss_agrees_with_both_oracles(n: int, c: int) -> None:
+    """Loss and gradient are those of torch's multi margin loss and of differences."""
+    x, y = scores_and_labels(n, c)
+    loss, dx = svm_loss(x, y)
+    leaf = x.clone().requires_grad_()
+    # torch divides by the number of classes, the course does not.
+    expected = c * torch.nn.functional.multi_margin_loss(leaf, y)
+    expected.backward()  # type: ignore[no-untyped-call]
+    assert loss.shape == ()
+    torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(dx, leaf.grad, rtol=1e-12, atol=1e-12)
+    numeric = numeric_gradient(lambda x: svm_loss(x, y)[0], x)
+    torch.testing.assert_close(dx, numeric, rtol=1e-7, atol=1e-9)
+
+
+def test_equal_scores_lose_a_margin_for_each_wrong_class() -> None:
+    """Scores that prefer no class have a loss of C - 1."""
+    loss, _ = svm_loss(torch.zeros(4, 10), torch.tensor([0, 3, 9, 3]))
+    assert loss.item() == 9
+
+
+def test_a_margin_that_is_kept_costs_nothing() -> None:
+    """Right scores that lead by 1 or more have neither loss nor gradient."""
+    x = torch.tensor([[2.0, 1.0, -5.0], [0.0, 0.5, 9.0]])
+    loss, dx = svm_loss(x, torch.tensor([0, 2]))
+    assert loss.item() == 0
+    assert not dx.any()
+
+
+@pytest.mark.parametrize("loss", [softmax_loss, svm_loss])
 @pytest.mark.parametrize(("x", "y"), [((2, 3), (3,)), ((6,), (6,)), ((0, 3), (0,))])
 def test_shapes_that_disagree_are_refused(
-    x: tuple[int, ...], y: tuple[int, ...]
+    loss: Loss, x: tuple[int, ...], y: tuple[int, ...]
 ) -> None:
     """Scores and labels that do not belong together are an error that says so."""
     with pytest.raises(ValueError, match=r"x must be \(N, C\)"):
-        softmax_loss(torch.zeros(x), torch.zeros(y, dtype=torch.int64))
+        loss(torch.zeros(x), torch.zeros(y, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("reg", [0.0, 0.3])

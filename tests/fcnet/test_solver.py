@@ -12,7 +12,7 @@ from torch import Tensor
 from fcnet.errors import Diverged
 from fcnet.solver import Solver
 from fcnet.two_layer_net import TwoLayerNet
-from fcnet.update_rules import Config, sgd
+from fcnet.update_rules import UPDATE_RULES, Config
 
 
 def toy_data(n: int = 23) -> dict[str, Tensor]:
@@ -53,6 +53,29 @@ class Recorder:
             return torch.tensor([[0.0, 1.0]]).expand(len(X), 2)
         self.batches.append(X[:, 0])
         return torch.tensor(1.0), {"w": torch.ones(2)}
+
+
+class Drawer(Recorder):
+    """A model that records what it is told of each iteration."""
+
+    def __init__(self) -> None:
+        """Start with nothing heard."""
+        super().__init__()
+        self.heard: list[tuple[int, int, int]] = []
+
+    def start_iteration(self, seed: int, epoch: int, iteration: int) -> None:
+        """Record the three integers that draws may depend on."""
+        assert len(self.batches) == len(self.heard)
+        self.heard.append((seed, epoch, iteration))
+
+
+def test_a_model_that_draws_is_told_each_iteration_before_it() -> None:
+    """Seed, epoch and iteration are told before the loss, both counted from 1."""
+    model = Drawer()
+    Solver(
+        model, toy_data(), batch_size=12, num_epochs=2, verbose=False, seed=9
+    ).train()
+    assert model.heard == [(9, 1, 1), (9, 1, 2), (9, 2, 3), (9, 2, 4)]
 
 
 def test_an_epoch_visits_every_example_once() -> None:
@@ -210,7 +233,7 @@ def test_training_ends_with_the_best_params_if_asked() -> None:
         assert best.best_params[name].data_ptr() != w.data_ptr()
 
 
-@pytest.mark.parametrize("update_rule", [sgd, momentum])
+@pytest.mark.parametrize("update_rule", [momentum, *UPDATE_RULES])
 @pytest.mark.parametrize("epochs", [0, 1, 2])
 def test_a_restored_run_goes_on_bit_for_bit(
     update_rule: Any, epochs: int, tmp_path: Path
@@ -224,6 +247,14 @@ def test_a_restored_run_goes_on_bit_for_bit(
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     second.train(return_best_params=False)
     assert_equal_runs(unbroken, second)
+
+
+@pytest.mark.parametrize("update_rule", UPDATE_RULES)
+def test_each_rule_has_its_own_learning_rate(update_rule: str) -> None:
+    """Without a learning rate, training is with the rule's default one."""
+    solver = Solver(Recorder(), toy_data(), update_rule=update_rule)
+    _, config = UPDATE_RULES[update_rule](torch.ones(2), torch.ones(2), {})
+    assert solver.learning_rate == config["learning_rate"]
 
 
 def test_a_saved_state_is_a_copy() -> None:
