@@ -4,7 +4,7 @@ The only file that knows pydantic.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,15 @@ from sweep.settings import (
     seconds,
     whole,
 )
-from sweep.space import Choice, Distribution, FloatRange, IntRange, Space
+from sweep.space import (
+    Choice,
+    Condition,
+    Distribution,
+    FloatRange,
+    IntRange,
+    Setting,
+    Space,
+)
 from sweep.trial import HParam, HParams
 from sweep.yaml_file import Location, YamlFile, dump_yaml, read_yaml
 
@@ -46,7 +54,29 @@ Positive = Annotated[WholeSetting, PlainValidator(whole(1)), _YAML]
 AboveZero = Annotated[NumberSetting, PlainValidator(number(0, exclusive=True)), _YAML]
 NotNegative = Annotated[NumberSetting, PlainValidator(number(0)), _YAML]
 Decay = Annotated[NumberSetting, PlainValidator(number(0, 1, exclusive=True)), _YAML]
-UpdateRule = Annotated[str | Choice, PlainValidator(one_of("sgd")), _YAML]
+Share = Annotated[NumberSetting, PlainValidator(number(0, below=1)), _YAML]
+Count = Annotated[WholeSetting, PlainValidator(whole(0)), _YAML]
+UpdateRule = Annotated[
+    str | Choice,
+    PlainValidator(one_of("sgd", "sgd_momentum", "rmsprop", "adam")),
+    _YAML,
+]
+Schedule = Annotated[
+    str | Choice,
+    PlainValidator(one_of("constant", "exponential", "step", "cosine")),
+    _YAML,
+]
+
+# a setting listed here is one of a trial's only while the other has that value
+CONDITIONS = {
+    "momentum": Condition("update_rule", ("sgd_momentum",)),
+    "decay_rate": Condition("update_rule", ("rmsprop",)),
+    "beta1": Condition("update_rule", ("adam",)),
+    "beta2": Condition("update_rule", ("adam",)),
+    "lr_decay": Condition("schedule", ("exponential",)),
+    "step_every": Condition("schedule", ("step",)),
+    "step_factor": Condition("schedule", ("step",)),
+}
 
 
 class Section(BaseModel):
@@ -65,12 +95,42 @@ class Data(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Model(Section):
-    """The two-layer network; any setting may be a distribution."""
+class HiddenDims(Section):
+    """Hidden layers, their number and their widths; either may be a distribution."""
 
-    hidden_dim: Positive = 100
+    layers: Positive
+    width: Positive
+
+
+class Model(Section):
+    """The network; any setting may be a distribution.
+
+    `hidden_dim` is one hidden layer. `hidden_dims` are several: a list of widths, or
+    `layers` and `width` to search them, each layer with a width of its own.
+    """
+
+    hidden_dim: Positive | None = None
+    hidden_dims: list[Annotated[int, Field(ge=1)]] | HiddenDims | None = None
     weight_scale: AboveZero = 1e-3
     reg: NotNegative = 0.0
+    dropout: Share = 0.0
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Every setting by its own name; several layers are layers, width_1, ..."""
+        own = {"weight_scale": self.weight_scale, "reg": self.reg}
+        return {**self._hidden, **own, "dropout": self.dropout}
+
+    @property
+    def _hidden(self) -> dict[str, Setting]:
+        if self.hidden_dims is None:
+            return {"hidden_dim": self.hidden_dim or 100}
+        if isinstance(self.hidden_dims, list):
+            widths = {f"width_{i}": w for i, w in enumerate(self.hidden_dims, 1)}
+            return {"layers": len(self.hidden_dims), **widths}
+        most = largest(self.hidden_dims.layers)
+        widths_ = {f"width_{i}": self.hidden_dims.width for i in range(1, most + 1)}
+        return {"layers": self.hidden_dims.layers, **widths_}
 
 
 class Solver(Section):
@@ -78,7 +138,15 @@ class Solver(Section):
 
     learning_rate: AboveZero = 1e-2
     update_rule: UpdateRule = "sgd"
+    momentum: Share = 0.9
+    decay_rate: Share = 0.99
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    schedule: Schedule = "exponential"
     lr_decay: Decay = 1.0
+    step_every: Positive = 10
+    step_factor: Decay = 0.1
+    warmup_epochs: Count = 0
     batch_size: Positive = 100
     num_epochs: Positive = 10
 
@@ -128,10 +196,16 @@ class Experiment(Section):
     mlflow: Mlflow = Mlflow()
 
     @property
-    def settings(self) -> dict[str, HParam | Distribution]:
+    def settings(self) -> dict[str, Setting]:
         """Every setting of model and solver by its own name."""
-        sections = (self.model, self.solver)
-        return {key: value for section in sections for key, value in section}
+        return {**self.model.settings, **dict(self.solver)}
+
+    def condition(self, key: str) -> Condition | None:
+        """When a setting is one of a trial's; None for always."""
+        if not key.startswith("width_"):
+            return CONDITIONS.get(key)
+        index, most = int(key.removeprefix("width_")), largest(self.settings["layers"])
+        return Condition("layers", tuple(range(index, most + 1)))
 
     @property
     def space(self) -> Space:
@@ -140,11 +214,23 @@ class Experiment(Section):
         return {k: v for k, v in settings if isinstance(v, Distribution)}
 
     def hparams(self, searched: HParams) -> HParams:
-        """Every setting's value for one trial: the searched ones and the constants."""
+        """A trial's settings: the searched ones, and the constants that have a meaning.
+
+        Momentum, for instance, is there only with the rule that has one.
+        """
         constants = {
             k: v for k, v in self.settings.items() if not isinstance(v, Distribution)
         }
-        return {**constants, **searched}
+        chosen = {**constants, **searched}
+        return {
+            key: chosen[key]
+            for key in self.settings
+            if key in chosen and self._is_used(key, chosen)
+        }
+
+    def _is_used(self, key: str, hparams: HParams) -> bool:
+        condition = self.condition(key)
+        return condition is None or condition.holds(hparams)
 
     @property
     def trials(self) -> int:
@@ -157,11 +243,7 @@ class Experiment(Section):
     @property
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial may be given."""
-        epochs = self.solver.num_epochs
-        if isinstance(epochs, IntRange):
-            return epochs.high
-        options = epochs.options if isinstance(epochs, Choice) else (epochs,)
-        return max(int(option) for option in options)
+        return largest(self.solver.num_epochs)
 
     def to_yaml(self) -> str:
         """The YAML that reads back as this experiment, every default written out."""
@@ -192,6 +274,14 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
+def largest(setting: Setting) -> int:
+    """The largest whole number that a setting may have."""
+    if isinstance(setting, IntRange):
+        return setting.high
+    options = setting.options if isinstance(setting, Choice) else (setting,)
+    return max(int(option) for option in options if not isinstance(option, FloatRange))
+
+
 def _contradictions(experiment: Experiment) -> Iterator[tuple[Location, Any, str]]:
     """Settings that are each right but do not go together: location, found, allowed."""
     space = experiment.space
@@ -205,12 +295,36 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[Location, Any, str
     if experiment.study.storage == experiment.mlflow.tracking_uri:
         allowed = "a database of its own: Optuna and MLflow both keep a table there"
         yield ("study", "storage"), experiment.study.storage, allowed
-    if experiment.study.sampler == "grid":
-        for key, distribution in space.items():
-            if not distribution.grid():
-                allowed = "with sampler: grid, a choice or a range with a step, no log"
-                section = "model" if key in Model.model_fields else "solver"
-                yield (section, key), str(distribution), allowed
+    if experiment.model.hidden_dim is not None and experiment.model.hidden_dims:
+        found = as_yaml(experiment.model.hidden_dim)
+        yield ("model", "hidden_dim"), found, "hidden_dim or hidden_dims, not both"
+    for key, distribution in space.items():
+        section = "solver" if key in Solver.model_fields else "model"
+        condition = experiment.condition(key)
+        if condition is not None and not _may_hold(condition, experiment.settings):
+            values = " or ".join(map(str, condition.values))
+            allowed = f"to be searched only with {condition.key}: {values}"
+            yield (section, key), str(distribution), allowed
+        if experiment.study.sampler == "grid":
+            yield from _not_on_a_grid((section, key), distribution, condition)
+
+
+def _may_hold(condition: Condition, settings: Mapping[str, Setting]) -> bool:
+    setting = settings[condition.key]
+    if isinstance(setting, Distribution):
+        return any(setting.contains(value) for value in condition.values)
+    return setting in condition.values
+
+
+def _not_on_a_grid(
+    location: Location, distribution: Distribution, condition: Condition | None
+) -> Iterator[tuple[Location, Any, str]]:
+    if not distribution.grid():
+        allowed = "with sampler: grid, a choice or a range with a step, no log"
+        yield location, str(distribution), allowed
+    elif condition is not None:
+        allowed = f"with sampler: grid, a constant: it depends on {condition.key}"
+        yield location, str(distribution), allowed
 
 
 def _explain(source: YamlFile, error: dict[str, Any]) -> str:

@@ -114,7 +114,7 @@ class Display:
 
     def _settings(self, hparams: HParams) -> str:
         space = self._experiment.space
-        return " ".join(f"{key}={_short(hparams[key])}" for key in space)
+        return " ".join(f"{k}={_short(hparams[k])}" for k in space if k in hparams)
 
     def _render(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -156,7 +156,7 @@ def summary_table(
     for key in experiment.space:
         table.add_column(key, justify="right", overflow="fold")
     for record in summary.ranking[:rows]:
-        searched = [_short(record.hparams[key]) for key in experiment.space]
+        searched = [_short(record.hparams.get(key, "-")) for key in experiment.space]
         state = Text(record.state.value, _STYLES[record.state])
         accuracy, epoch = f"{_value(record):.4f}", str(record.epoch or "-")
         table.add_row(f"{record.number:04d}", state, accuracy, epoch, *searched)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fcnet import Diverged, Solver, TwoLayerNet
+from fcnet import Diverged, FullyConnectedNet, Solver, make_schedule
 from fcnet.datasets import find_dataset, load_dataset, prepare
 from fcnet.errors import DatasetError
 from fcnet.image_data import Data
@@ -25,7 +25,7 @@ from sweep.checkpoint import Checkpoint, CheckpointInfo, encode
 from sweep.config import Experiment
 from sweep.errors import DataError
 from sweep.paths import dataset_cache
-from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
+from sweep.trial import Ending, EpochReport, HParams, Message, TrialEnded, TrialSpec
 
 Step = Callable[[TrialSpec], list[Message]]
 
@@ -215,27 +215,43 @@ def _make_solver(
     spec: TrialSpec, tensors: Mapping[str, Tensor], data: Data, device: str
 ) -> Solver:
     hparams = spec.hparams
-    network = TwoLayerNet(
+    network = FullyConnectedNet(
+        hidden_dims(hparams),
         input_dim=math.prod(data.image_shape),
-        hidden_dim=int(hparams["hidden_dim"]),
         num_classes=len(data.classes),
+        dropout=float(hparams["dropout"]),
         weight_scale=float(hparams["weight_scale"]),
         reg=float(hparams["reg"]),
         device=device,
         seed=spec.seed,
     )
+    optim = ("learning_rate", "momentum", "decay_rate", "beta1", "beta2")
     return Solver(
         network,
         tensors,
         update_rule=str(hparams["update_rule"]),
-        optim_config={"learning_rate": float(hparams["learning_rate"])},
-        lr_decay=float(hparams["lr_decay"]),
+        optim_config={key: float(hparams[key]) for key in optim if key in hparams},
+        schedule=make_schedule(
+            str(hparams["schedule"]),
+            lr_decay=float(hparams.get("lr_decay", 1.0)),
+            step_every=int(hparams.get("step_every", 1)),
+            step_factor=float(hparams.get("step_factor", 1.0)),
+            warmup_epochs=int(hparams["warmup_epochs"]),
+        ),
         batch_size=int(hparams["batch_size"]),
         num_epochs=int(hparams["num_epochs"]),
         verbose=False,
         device=device,
         seed=spec.seed,
     )
+
+
+def hidden_dims(hparams: HParams) -> list[int]:
+    """The widths of a trial's hidden layers."""
+    if "hidden_dim" in hparams:
+        return [int(hparams["hidden_dim"])]
+    layers = int(hparams["layers"])
+    return [int(hparams[f"width_{layer}"]) for layer in range(1, layers + 1)]
 
 
 def _tensor(array: NDArray[np.generic], device: str) -> Tensor:

@@ -12,6 +12,7 @@ from optuna.distributions import (
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.samplers._tpe import _truncnorm
+from optuna.trial import Trial
 from scipy.special import log_ndtr
 
 from sweep.config import Experiment
@@ -32,6 +33,17 @@ def to_optuna(distribution: Distribution) -> BaseDistribution:
     if isinstance(d, IntRange):
         return IntDistribution(d.low, d.high, log=d.log, step=d.step or 1)
     return FloatDistribution(d.low, d.high, log=d.log, step=d.step)
+
+
+def suggest(trial: Trial, name: str, distribution: Distribution) -> None:
+    """Let a trial that was proposed have one more hyperparameter."""
+    d = distribution
+    if isinstance(d, Choice):
+        trial.suggest_categorical(name, d.options)
+    elif isinstance(d, IntRange):
+        trial.suggest_int(name, low=d.low, high=d.high, log=d.log, step=d.step or 1)
+    else:
+        trial.suggest_float(name, d.low, d.high, log=d.log, step=d.step)
 
 
 class _Grid(optuna.samplers.GridSampler):

@@ -32,22 +32,31 @@ def whole(low: int) -> Reader:
     return _setting(check, ("int", "choice"), f"{allowed}, or {{int: [low, high]}}")
 
 
-def number(low: float, high: float = math.inf, exclusive: bool = False) -> Reader:
+def number(
+    low: float,
+    high: float = math.inf,
+    *,
+    exclusive: bool = False,
+    below: float = math.inf,
+) -> Reader:
     """A reader of numbers from `low` to `high`, and of distributions over them.
 
     Args:
         low: The smallest number.
         high: The largest number.
         exclusive: Whether `low` itself is refused.
+        below: A number that is never reached.
     """
     allowed = f"a number {'>' if exclusive else '>='} {low:g}"
     if high != math.inf:
         allowed += f" and <= {high:g}"
+    if below != math.inf:
+        allowed += f" and < {below:g}"
 
     def check(value: Any) -> HParam:
         if not _is_number(value) or not low <= value <= high:
             raise ValueError(allowed)
-        if not math.isfinite(value) or (exclusive and value == low):
+        if not value < below or (exclusive and value == low):
             raise ValueError(allowed)
         return float(value)
 

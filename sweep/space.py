@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweep.trial import HParam
+from sweep.trial import HParam, HParams
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,26 @@ class Choice:
         return "one of " + ", ".join(map(str, self.options))
 
 
+@dataclass(frozen=True)
+class Condition:
+    """When a setting has a meaning: while another one has one of some values.
+
+    Attributes:
+        key: The other setting.
+        values: Its values that give this one a meaning.
+    """
+
+    key: str
+    values: tuple[HParam, ...]
+
+    def holds(self, hparams: HParams) -> bool:
+        """Whether the other setting is there, with one of the values."""
+        return hparams.get(self.key) in self.values
+
+
 Distribution = IntRange | FloatRange | Choice
 Space = Mapping[str, Distribution]
+Setting = HParam | Distribution
 
 
 def _suffix(range_: Range) -> str:

@@ -20,7 +20,7 @@ from sweep.config import Experiment
 from sweep.databases import DatabaseError, tune_sqlite
 from sweep.errors import StoreError, first_line
 from sweep.paths import sqlite_file
-from sweep.search import make_pruner, make_sampler, to_optuna
+from sweep.search import make_pruner, make_sampler, suggest, to_optuna
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -93,8 +93,7 @@ class OptunaStudy:
 
     def ask(self) -> TrialSpec:
         """Propose a trial, or hand out one that waits; it is RUNNING from now on."""
-        distributions = {k: to_optuna(d) for k, d in self._experiment.space.items()}
-        trial = self._study.ask(distributions)
+        trial = self._propose()
         frozen = self._trials[trial.number]
         if trial.number == len(self._ids):
             self._ids.append(self._storage.create_new_trial(self._study_id, frozen))
@@ -107,6 +106,17 @@ class OptunaStudy:
             hparams=self._experiment.hparams(frozen.params),
             seed=self._experiment.study.seed,
         )
+
+    def _propose(self) -> Trial:
+        space, condition = self._experiment.space, self._experiment.condition
+        always = {k: to_optuna(d) for k, d in space.items() if condition(k) is None}
+        trial = self._study.ask(always)
+        for name, distribution in space.items():
+            depends = condition(name)
+            hparams = self._experiment.hparams(trial.params)
+            if depends is not None and depends.holds(hparams):
+                suggest(trial, name, distribution)
+        return trial
 
     def report(self, report: EpochReport) -> bool:
         """Store an epoch's validation accuracy; a step that is known stays as it is.

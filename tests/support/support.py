@@ -52,8 +52,11 @@ def make_spec(number: int = 0, attempt: int = 0, **hparams: Any) -> TrialSpec:
         "weight_scale": 0.1,
         "reg": 0.0,
         "learning_rate": 0.1,
+        "dropout": 0.0,
         "update_rule": "sgd",
+        "schedule": "exponential",
         "lr_decay": 1.0,
+        "warmup_epochs": 0,
         "batch_size": 100,
         "num_epochs": 3,
     }

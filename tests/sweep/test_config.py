@@ -69,6 +69,35 @@ def test_a_grid_ends_when_each_point_was_tried(tmp_path: Path) -> None:
     assert make_experiment(tmp_path, *grid, "study.trials=3").trials == 3
 
 
+def test_a_setting_is_a_trial_s_only_where_it_has_a_meaning(tmp_path: Path) -> None:
+    """Momentum belongs to the rule that has one, a decay to its schedule."""
+    rules = "solver.update_rule={choice: [sgd, sgd_momentum]}"
+    experiment = make_experiment(tmp_path, rules, "solver.schedule=cosine")
+
+    assert "momentum" not in experiment.hparams({"update_rule": "sgd"})
+    with_momentum = experiment.hparams({"update_rule": "sgd_momentum"})
+    assert with_momentum["momentum"] == 0.9
+    assert not {"lr_decay", "step_every", "beta1"} & with_momentum.keys()
+
+
+def test_hidden_layers_are_a_list_or_a_number_of_them_with_widths(
+    tmp_path: Path,
+) -> None:
+    """Searched, each layer has a width of its own, there while the layer is."""
+    fixed = make_experiment(tmp_path, "model={hidden_dims: [30, 20]}")
+    searched = make_experiment(
+        tmp_path, "model={hidden_dims: {layers: {int: [1, 3]}, width: {int: [8, 64]}}}"
+    )
+
+    hparams = fixed.hparams({})
+    assert [hparams[key] for key in ("layers", "width_1", "width_2")] == [2, 30, 20]
+    assert "hidden_dim" not in hparams
+    assert {"layers", "width_1", "width_2", "width_3"} < searched.space.keys()
+    widths = {"width_1": 8, "width_2": 9, "width_3": 10}
+    assert "width_2" in searched.hparams({"layers": 2, **widths})
+    assert "width_3" not in searched.hparams({"layers": 2, **widths})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -149,6 +178,24 @@ def test_a_grid_ends_when_each_point_was_tried(tmp_path: Path) -> None:
             "storage: sqlite:///mlflow.db",
             "wrong.yaml:12: study.storage: found 'sqlite:///mlflow.db'; allowed: a "
             "database of its own: Optuna and MLflow both keep a table there",
+        ),
+        (
+            "batch_size: 100",
+            "momentum: {float: [0.5, 0.9]}",
+            "wrong.yaml:8: solver.momentum: found 'float 0.5 to 0.9'; allowed: to be "
+            "searched only with update_rule: sgd_momentum",
+        ),
+        (
+            "weight_scale: 0.1",
+            "hidden_dims: [5]",
+            "wrong.yaml:4: model.hidden_dim: found {'int': [4, 16]}; allowed: "
+            "hidden_dim or hidden_dims, not both",
+        ),
+        (
+            "batch_size: 100",
+            "update_rule: adagrad",
+            "wrong.yaml:8: solver.update_rule: found 'adagrad'; allowed: one of sgd, "
+            "sgd_momentum, rmsprop, adam, or {choice: [...]} of them",
         ),
         (
             "name: digits\n",

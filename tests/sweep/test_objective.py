@@ -124,6 +124,25 @@ def test_the_checkpoint_s_network_has_the_recorded_accuracy(
     assert checkpoint.info.mean == digits.mean
 
 
+@pytest.mark.parametrize("rule", ["sgd", "sgd_momentum", "rmsprop", "adam"])
+@pytest.mark.parametrize("schedule", ["constant", "exponential", "step", "cosine"])
+def test_every_rule_and_schedule_trains(
+    objective: Objective, rule: str, schedule: str
+) -> None:
+    """A deep net with dropout learns the digits with each, and none fails."""
+    spec = make_spec(update_rule=rule, schedule=schedule, dropout=0.1, num_epochs=8)
+    hparams = {k: v for k, v in spec.hparams.items() if k != "hidden_dim"}
+    rate = 0.2 if rule.startswith("sgd") else 0.01
+    deep = {"layers": 2, "width_1": 40, "width_2": 30, "learning_rate": rate}
+    spec = replace(spec, hparams={**hparams, **deep, "weight_scale": 0.2})
+    *_, ended = train(objective, spec)
+
+    assert isinstance(ended, TrialEnded)
+    assert ended.ending is Ending.COMPLETE, ended.reason
+    assert ended.best_val_accuracy is not None
+    assert ended.best_val_accuracy > 0.8
+
+
 def test_a_loss_that_is_not_finite_ends_that_trial_and_no_other(
     objective: Objective,
 ) -> None:

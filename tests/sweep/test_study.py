@@ -201,6 +201,29 @@ def test_more_trials_another_sampler_or_pruner_are_no_other_settings(
     assert OptunaStudy(make_experiment(tmp_path, *more)).ask().attempt == 1
 
 
+def test_a_conditional_setting_is_proposed_only_where_it_has_a_meaning(
+    tmp_path: Path,
+) -> None:
+    """Each trial has its rule's own settings, its layers' widths, and no others."""
+    experiment = make_experiment(
+        tmp_path,
+        "solver.update_rule={choice: [sgd, sgd_momentum]}",
+        "solver.momentum={float: [0.5, 0.99]}",
+        "model={hidden_dims: {layers: {int: [1, 3]}, width: {int: [8, 64]}}}",
+    )
+    study = OptunaStudy(experiment)
+    for _ in range(20):
+        hparams = study.ask().hparams
+        assert ("momentum" in hparams) == (hparams["update_rule"] == "sgd_momentum")
+        widths = [key for key in hparams if key.startswith("width_")]
+        assert len(widths) == hparams["layers"]
+
+    assert len({len(trial.params) for trial in stored(experiment)}) > 1
+    for trial in stored(experiment):
+        study.tell(make_ended(trial.number, accuracy=0.1))
+    assert {"width_1", "layers"} <= study.ask().hparams.keys()
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "gp", "cmaes", "qmc"])
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_every_sampler_proposes_within_the_space(tmp_path: Path, sampler: str) -> None:
