@@ -36,7 +36,7 @@ from sweep.plan import Plan
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
-from sweep.tracking import Tracker
+from sweep.tracking_process import TrackerProcess
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -147,7 +147,8 @@ def ours(folder: Path, trials: int, history: int) -> float:
     pool = RayPool(Plan(workers=2, cpus=1, gpus=0.0, lanes=1), Instant)
     pool.load(None)
     study = OptunaStudy(experiment)
-    tracker = Tracker(experiment, study.states, study.summary(), {}, None)
+    tracker = TrackerProcess(experiment)
+    tracker.open(study.states, study.summary(), {}, None)
     recorder, stopwatch = Recorder(tracker.write, print), Stopwatch()
     budget = Budget(experiment.trials, None, max_failures=1)
     loop = Loop(study, pool, (recorder, stopwatch), budget, time.monotonic)
@@ -155,6 +156,7 @@ def ours(folder: Path, trials: int, history: int) -> float:
     recorder.close()
     tracker.close("FINISHED")
     written = time.perf_counter()
+    tracker.stop()
     pool.close()
     disconnect()
     return _marginal(stopwatch.ends, written)

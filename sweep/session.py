@@ -17,7 +17,7 @@ from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
-from sweep.tracking import Tracker, read_runs
+from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
 from sweep.workers import RayPool
 
@@ -49,23 +49,24 @@ def run_sweep(
     with ExitStack() as stack:
         pool = RayPool(plan, Objective)
         stack.callback(pool.close)
-        # while the workers start, whatever may be wrong is found before a store is made
+        tracker = TrackerProcess(experiment)
+        stack.callback(tracker.stop)
+        # while these start, whatever may be wrong is found before a store is made
         data = load_data(experiment)
-        read_runs(experiment, None)
+        tracker.check()
         console.print(f"{len(data.y_train)} images to train on, {plan}")
         background = stack.enter_context(ThreadPoolExecutor(1))
-        opening = background.submit(_open_stores, experiment)
+        opening = background.submit(_open_stores, experiment, tracker)
         pool.load(data)
-        study, tracker = opening.result()
+        study = opening.result()
         on_ready()
         return _run(experiment, console, interrupt, pool, study, tracker)
 
 
-def _open_stores(experiment: Experiment) -> tuple[OptunaStudy, Tracker]:
+def _open_stores(experiment: Experiment, tracker: TrackerProcess) -> OptunaStudy:
     study = OptunaStudy(experiment)
-    return study, Tracker(
-        experiment, study.states, study.summary(), environment(), git_commit()
-    )
+    tracker.open(study.states, study.summary(), environment(), git_commit())
+    return study
 
 
 def _run(
@@ -74,7 +75,7 @@ def _run(
     interrupt: Interrupt,
     pool: RayPool,
     study: OptunaStudy,
-    tracker: Tracker,
+    tracker: TrackerProcess,
 ) -> StudySummary:
     budget = Budget(
         experiment.trials, experiment.study.timeout, experiment.study.max_failures

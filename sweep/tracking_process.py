@@ -1,0 +1,100 @@
+"""A tracker in a process of its own, so that MLflow's work does not slow the loop.
+
+MLflow spends tens of milliseconds of Python on a trial; in a thread it would take them
+from the loop, since one interpreter runs one of them at a time.
+"""
+
+import signal
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sweep.config import Experiment
+from sweep.errors import SweepError, SweepFailed
+from sweep.provenance import Commit
+from sweep.tracking import Tracker, read_runs
+from sweep.trial import Event, State, StudySummary
+
+
+class TrackerProcess:
+    """Forwards each call to a Tracker, and waits for its answer.
+
+    The process ends with its driver, however that ends, after what it is writing.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        """Start the process; `open` comes next."""
+        context = get_context("spawn")
+        self._experiment = experiment
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def check(self) -> None:
+        """Look at the store without changing it; see tracking.read_runs."""
+        self._call("check", self._experiment, None)
+
+    def open(
+        self,
+        states: Mapping[int, State],
+        summary: StudySummary,
+        environment: Mapping[str, str],
+        commit: Commit | None,
+    ) -> None:
+        """Open the study's runs; see Tracker."""
+        self._call("open", self._experiment, states, summary, environment, commit)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write what happened; see Tracker.write."""
+        self._call("write", events)
+
+    def close(self, status: str) -> None:
+        """End the study's run; see Tracker.close."""
+        self._call("close", status)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.join()
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        try:
+            self._pipe.send((method, arguments))
+            error: SweepError | None = self._pipe.recv()
+        except (EOFError, OSError):
+            raise SweepFailed("the process that writes to MLflow has died") from None
+        if error is not None:
+            raise error
+
+
+def _serve(pipe: Connection) -> None:
+    """Answer calls until the other end is closed."""
+    # the driver decides when to stop; a Ctrl-C reaches every process of the terminal
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    methods: dict[str, Callable[..., Any]] = {"check": read_runs}
+
+    def open_tracker(*arguments: Any) -> None:
+        tracker = Tracker(*arguments)
+        methods.update(write=tracker.write, close=tracker.close)
+
+    methods["open"] = open_tracker
+    while True:
+        try:
+            method, arguments = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(methods[method], arguments))
+
+
+def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        method(*arguments)
+    except SweepError as error:
+        return error
+    except Exception:  # noqa: BLE001 - raised in the driver, where it can be seen
+        return SweepFailed(f"writing to MLflow failed: {traceback.format_exc()}")
+    return None

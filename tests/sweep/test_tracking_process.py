@@ -1,0 +1,83 @@
+"""The tracker in its own process: the same runs, the same errors, the same end."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from support import make_ended, make_experiment, make_record, make_report, make_spec
+from sweep.errors import StoreError, SweepFailed
+from sweep.tracking_process import TrackerProcess
+from sweep.trial import Event, State, StudySummary
+
+EMPTY = StudySummary(dict.fromkeys(State, 0), ())
+
+
+@pytest.fixture
+def tracker(folder: Path) -> Iterator[TrackerProcess]:
+    """One for the digits experiment, started and not opened."""
+    process = TrackerProcess(make_experiment(folder))
+    yield process
+    process.stop()
+
+
+def test_what_is_written_by_the_process_is_read_by_mlflow(
+    tracker: TrackerProcess, folder: Path
+) -> None:
+    """When write returns, it is there; when stop returns, the process is not."""
+    tracker.check()
+    tracker.open({}, EMPTY, {}, None)
+    ended = Event(3, make_ended(), make_record())
+    tracker.write([Event(1, make_spec()), Event(2, make_report()), ended])
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = client.get_experiment_by_name("digits")
+    assert found is not None
+    runs = {
+        run.info.run_name: run.info.status
+        for run in client.search_runs([found.experiment_id])
+    }
+    assert runs == {"digits": "RUNNING", "trial-0000": "FINISHED"}
+
+    tracker.close("FINISHED")
+    tracker.stop()
+    assert not tracker._process.is_alive()
+
+
+def test_an_error_in_the_process_is_raised_in_the_driver(folder: Path) -> None:
+    """With its own type, so that a wrong address is still a usage error."""
+    uri = "mlflow.tracking_uri=nonsense://x"
+    process = TrackerProcess(make_experiment(folder, uri))
+    with pytest.raises(StoreError, match="mlflow.tracking_uri: found nonsense"):
+        process.check()
+    process.stop()
+
+
+def test_a_mistake_in_the_process_comes_with_its_traceback(
+    tracker: TrackerProcess,
+) -> None:
+    """What is no error of ours says where it happened."""
+    tracker.open({}, EMPTY, {}, None)
+    with pytest.raises(SweepFailed, match="Traceback"):
+        tracker.write([None])  # type: ignore[list-item]
+
+
+def test_a_killed_process_is_an_error_and_not_a_wait(tracker: TrackerProcess) -> None:
+    """The driver learns of it with its next call."""
+    tracker.check()
+    os.kill(tracker._process.pid or 0, signal.SIGKILL)
+    with pytest.raises(SweepFailed, match="has died"):
+        tracker.check()
+
+
+def test_ctrl_c_and_sigterm_do_not_reach_the_process(tracker: TrackerProcess) -> None:
+    """The driver alone decides when it ends."""
+    tracker.check()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(tracker._process.pid or 0, number)
+    time.sleep(0.2)
+
+    tracker.check()
