@@ -86,8 +86,8 @@ def _run(
         loop = Loop(study, pool, (recorder, display), budget, time.monotonic)
         try:
             loop.run(interrupt)
-            status = "KILLED" if interrupt() else "FINISHED"
+            status = "FINISHED"
         finally:
             recorder.close()
-            tracker.close(status)
+            tracker.close("KILLED" if interrupt() else status)
     return study.summary()
