@@ -31,7 +31,8 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from sweep.budget import Budget
-from sweep.config import Experiment, load
+from sweep.config import load
+from sweep.experiment import Experiment
 from sweep.plan import Plan
 from sweep.recorder import Recorder
 from sweep.runner import Loop

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.config import Experiment, load
+from sweep.config import load
 from sweep.databases import check_sqlite
 from sweep.display import counts_line, settings_lines, summary_table
+from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
 from sweep.plan import plan_workers

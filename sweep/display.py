@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweep.config import Experiment
+from sweep.experiment import Experiment
 from sweep.trial import (
     EpochReport,
     HParam,

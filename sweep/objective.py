@@ -22,8 +22,8 @@ from fcnet.datasets import find_dataset, load_dataset, prepare
 from fcnet.errors import DatasetError
 from fcnet.image_data import Data
 from sweep.checkpoint import Checkpoint, CheckpointInfo, encode
-from sweep.config import Experiment
 from sweep.errors import DataError
+from sweep.experiment import Experiment
 from sweep.paths import dataset_cache
 from sweep.trial import Ending, EpochReport, HParams, Message, TrialEnded, TrialSpec
 

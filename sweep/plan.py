@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from sweep.config import Experiment
 from sweep.errors import ClusterError
+from sweep.experiment import Experiment
 
 
 @dataclass(frozen=True)

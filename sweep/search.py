@@ -15,7 +15,7 @@ from optuna.samplers._tpe import _truncnorm
 from optuna.trial import Trial
 from scipy.special import log_ndtr
 
-from sweep.config import Experiment
+from sweep.experiment import Experiment
 from sweep.space import Choice, Distribution, IntRange
 
 # Optuna evaluates the logarithm of the normal distribution function number by number in

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from sweep.budget import Budget
-from sweep.config import Experiment
 from sweep.display import Display
+from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.objective import Objective, load_data
 from sweep.plan import plan_workers

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sweep.config import Experiment
+from sweep.experiment import Experiment
 from sweep.paths import CHECKPOINT
+from sweep.runs import RunIds, read_runs
 from sweep.study import read_summary
-from sweep.tracking import RunIds, read_runs
 from sweep.trial import State, StudySummary, TrialRecord
 
 

@@ -1,26 +1,23 @@
 """The study: proposes trials, judges them, and keeps what it was told.
 
-Knows Optuna, as only search.py does beside it. Sampler and pruner work on a copy of the
-study in memory; each change is written to the storage before the loop goes on, a new
-trial with all its hyperparameters in one transaction, where Optuna's own `ask` takes a
-dozen.
+Knows Optuna, as only search.py and storage.py do beside it. Sampler and pruner work on
+a copy of the study in memory; each change is written to the storage before the loop
+goes on, a new trial with all its hyperparameters in one transaction, where Optuna's own
+`ask` takes a dozen.
 """
 
-import json
 from collections import Counter
-from typing import Any, assert_never
+from typing import assert_never
 
 import optuna
-from optuna.exceptions import StorageInternalError
 from optuna.storages import InMemoryStorage, RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweep.config import Experiment
-from sweep.databases import DatabaseError, tune_sqlite
-from sweep.errors import StoreError, first_line
+from sweep.databases import tune_sqlite
+from sweep.experiment import Experiment
 from sweep.paths import sqlite_file
 from sweep.search import make_pruner, make_sampler, suggest, to_optuna
+from sweep.storage import find_or_create, open_storage
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -33,7 +30,6 @@ from sweep.trial import (
 
 MAX_LOST = 3  # workers that may die under one trial before it counts as failed
 
-_EXPERIMENT = "experiment"  # attribute of the study: what its trials have in common
 _ATTEMPT = "attempt"  # attributes of a trial
 _LOST = "lost"
 _REASON = "reason"
@@ -56,8 +52,8 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         tune_sqlite()
         self._experiment = experiment
-        self._storage = _open_storage(experiment.study.storage)
-        self._study_id = _find_or_create(self._storage, experiment)
+        self._storage = open_storage(experiment.study.storage)
+        self._study_id = find_or_create(self._storage, experiment)
         _release_running(self._storage, self._study_id)
         stored = self._storage.get_all_trials(self._study_id)
         self._ids = [trial._trial_id for trial in stored]
@@ -222,7 +218,7 @@ def read_summary(experiment: Experiment) -> StudySummary | None:
     path = sqlite_file(experiment.study.storage)
     if path is not None and not path.exists():
         return None
-    storage = _open_storage(experiment.study.storage)
+    storage = open_storage(experiment.study.storage)
     try:
         study_id = storage.get_study_id_from_name(experiment.name)
     except KeyError:
@@ -249,48 +245,6 @@ def _record(experiment: Experiment, trial: FrozenTrial) -> TrialRecord:
         epoch=max(curve, key=lambda epoch: (curve[epoch], -epoch), default=None),
         hparams=experiment.hparams(trial.params),
         reason=trial.user_attrs.get(_REASON),
-    )
-
-
-def _open_storage(url: str) -> RDBStorage:
-    try:
-        return RDBStorage(url)
-    except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
-        raise StoreError(
-            f"study.storage: found {url}: Optuna cannot open it: {first_line(error)}; "
-            "allowed: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-        ) from error
-
-
-def _find_or_create(storage: RDBStorage, experiment: Experiment) -> int:
-    common = json.loads(experiment.model_dump_json(include=_COMMON))
-    try:
-        study_id = storage.get_study_id_from_name(experiment.name)
-    except KeyError:
-        maximize = [StudyDirection.MAXIMIZE]
-        study_id = storage.create_new_study(maximize, experiment.name)
-        storage.set_study_user_attr(study_id, _EXPERIMENT, common)
-    stored = storage.get_study_user_attrs(study_id).get(_EXPERIMENT)
-    if stored != common:
-        raise StoreError(
-            f"study.storage: {experiment.study.storage} holds a study named "
-            f"{experiment.name!r} that was made with other settings: "
-            f"{_differences(stored or {}, common)}; what to do: put them back, or give "
-            "this experiment another name"
-        )
-    return study_id
-
-
-# trials with different data, settings or seeds do not compare
-_COMMON: Any = {"data": True, "model": True, "solver": True, "study": {"seed", "value"}}
-
-
-def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{section}.{key} was {stored.get(section, {}).get(key)} and is {value}"
-        for section, values in wanted.items()
-        for key, value in values.items()
-        if stored.get(section, {}).get(key) != value
     )
 
 

@@ -11,10 +11,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sweep.config import Experiment
 from sweep.errors import SweepError, SweepFailed
+from sweep.experiment import Experiment
 from sweep.provenance import Commit
-from sweep.tracking import Tracker, read_runs
+from sweep.runs import read_runs
+from sweep.tracking import Tracker
 from sweep.trial import Event, State, StudySummary
 
 
@@ -34,7 +35,7 @@ class TrackerProcess:
         theirs.close()
 
     def check(self) -> None:
-        """Look at the store without changing it; see tracking.read_runs."""
+        """Look at the store without changing it; see runs.read_runs."""
         self._call("check", self._experiment, None)
 
     def open(

@@ -10,9 +10,11 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"errors"},
-    {"paths", "trial", "space", "yaml_file", "settings", "config"},
+    {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
     {"budget", "checkpoint", "databases", "plan", "provenance", "interrupt"},
-    {"search", "tracking"},
+    {"search", "storage", "runs"},
+    {"batch"},
+    {"tracking"},
     {"study", "workers", "tracking_process", "objective", "recorder", "display"},
     {"runner"},
     {"session", "status", "launch"},
@@ -21,13 +23,13 @@ FLOORS = (
     {"__main__"},
 )
 # floor 1 has a tower of its own; everywhere else neighbours do not know each other
-TOWER = ("paths", "trial", "space", "yaml_file", "settings", "config")
+TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
 OWNERS = {
-    "optuna": {"study", "search"},
+    "optuna": {"study", "search", "storage"},
     "scipy": {"search"},
     "ray": {"workers"},
-    "mlflow": {"tracking"},
-    "pydantic": {"config"},
+    "mlflow": {"tracking", "runs", "batch"},
+    "pydantic": {"experiment", "config"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},

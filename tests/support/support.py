@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.config import Experiment, load
+from sweep.config import load
+from sweep.experiment import Experiment
 from sweep.objective import Objective
 from sweep.runner import Pool
 from sweep.trial import (

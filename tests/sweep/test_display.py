@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from support import make_ended, make_experiment, make_record, make_report, make_spec
-from sweep.config import Experiment
 from sweep.display import Display, counts_line, summary_table
+from sweep.experiment import Experiment
 from sweep.trial import Ending, State, StudySummary, TrialRecord
 
 EMPTY = StudySummary(dict.fromkeys(State, 0), ())

@@ -7,8 +7,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from support import make_ended, make_experiment, make_report
-from sweep.config import Experiment
 from sweep.errors import StoreError
+from sweep.experiment import Experiment
 from sweep.study import MAX_LOST, OptunaStudy, read_summary
 from sweep.trial import Ending, State, TrialSpec
 

@@ -9,10 +9,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from support import make_ended, make_experiment, make_record, make_report, make_spec
-from sweep.config import Experiment, load
+from sweep.config import load
 from sweep.errors import StoreError
+from sweep.experiment import Experiment
 from sweep.provenance import Commit
-from sweep.tracking import Tracker, read_runs
+from sweep.runs import read_runs
+from sweep.tracking import Tracker
 from sweep.trial import Ending, Event, State, StudySummary
 
 EMPTY = StudySummary(dict.fromkeys(State, 0), ())

@@ -1,0 +1,70 @@
+"""What is to be written to one run of MLflow's at once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mlflow.entities import Metric, Param, Run
+
+from sweep.runs import ATTEMPT, REASON, STATE
+from sweep.trial import EpochReport, Event, State, TrialEnded, TrialSpec
+
+_MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
+
+
+@dataclass
+class TrialRun:
+    """A trial's run, and how far its curves are known to MLflow already."""
+
+    run: Run
+    epoch: int = 0
+    iteration: int = 0
+
+
+@dataclass
+class Batch:
+    """All that is to be written to one run at once."""
+
+    params: list[Param] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    last: Event | None = None
+
+
+def fold(batch: Batch, event: Event, known: TrialRun | None) -> None:
+    """Add an event to a batch, but for points that an earlier attempt has written."""
+    said, time_ms = event.said, event.time_ms
+    if isinstance(said, TrialSpec):
+        batch.tags |= {STATE: State.RUNNING.value, ATTEMPT: str(said.attempt)}
+        if known is None:
+            batch.params = [Param(k, str(v)) for k, v in said.hparams.items()]
+            batch.params.append(Param("seed", str(said.seed)))
+    elif isinstance(said, EpochReport):
+        batch.metrics += _curve_points(said, time_ms, known)
+    else:
+        assert event.record is not None
+        batch.last = event
+        batch.tags[STATE] = event.record.state.value
+        if event.record.reason is not None:
+            batch.tags[REASON] = event.record.reason[-_MAX_TAG:]
+        if event.record.state.is_finished:
+            batch.metrics += _last_points(said, time_ms)
+
+
+def _curve_points(
+    report: EpochReport, time_ms: int, known: TrialRun | None
+) -> Iterator[Metric]:
+    known_epoch, known_iteration = (known.epoch, known.iteration) if known else (0, 0)
+    if report.epoch > known_epoch:
+        for key in ("train_loss", "train_accuracy", "val_accuracy", "learning_rate"):
+            yield Metric(key, getattr(report, key), time_ms, report.epoch)
+    for iteration, loss in report.losses:
+        if iteration > known_iteration:
+            yield Metric("loss", loss, time_ms, iteration)
+
+
+def _last_points(ended: TrialEnded, time_ms: int) -> Iterator[Metric]:
+    epoch = ended.best_epoch or 0
+    if ended.best_val_accuracy is not None:
+        yield Metric("best_val_accuracy", ended.best_val_accuracy, time_ms, epoch)
+        yield Metric("best_epoch", epoch, time_ms, epoch)
+    yield Metric("seconds", ended.seconds, time_ms, epoch)

@@ -1,0 +1,102 @@
+"""Where a study's runs are in MLflow, and by which tags they are found."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlflow.entities import Experiment as MlflowExperiment
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from sweep.databases import DatabaseError
+from sweep.errors import StoreError, first_line
+from sweep.experiment import Experiment
+from sweep.paths import sqlite_file
+
+PARENT = "mlflow.parentRunId"
+STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
+STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
+
+
+@dataclass(frozen=True)
+class RunIds:
+    """Where a study is to be found in MLflow; None for what is not there."""
+
+    experiment_id: str | None = None
+    parent_run_id: str | None = None
+    best_run_id: str | None = None
+
+
+def read_runs(experiment: Experiment, best: int | None) -> RunIds:
+    """Find a study's runs, without changing anything.
+
+    Args:
+        experiment: The experiment.
+        best: The number of the study's best trial; None if there is none.
+
+    Raises:
+        StoreError: if MLflow cannot be reached, or the experiment was deleted there.
+    """
+    path = sqlite_file(experiment.mlflow.tracking_uri)
+    if path is not None and not path.exists():
+        return RunIds()
+    try:
+        client = MlflowClient(experiment.mlflow.tracking_uri)
+        experiment_id = find_experiment(client, experiment)
+        if experiment_id is None:
+            return RunIds()
+        parent = find_parent(client, experiment_id)
+        of_best = search(client, experiment_id, f"tags.`{TRIAL}` = '{best}'")
+        found = None if best is None else next(of_best, None)
+    except (MlflowException, DatabaseError, OSError) as error:
+        raise cannot_open(experiment.mlflow.tracking_uri, error) from error
+    return RunIds(experiment_id, _run_id(parent), _run_id(found))
+
+
+def cannot_open(uri: str, error: Exception) -> StoreError:
+    """The error for a store that MLflow does not open."""
+    return StoreError(
+        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: "
+        f"{first_line(error)}; allowed: sqlite:///FILE, "
+        "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
+    )
+
+
+def _run_id(run: Run | None) -> str | None:
+    return None if run is None else str(run.info.run_id)
+
+
+def find_experiment(client: MlflowClient, experiment: Experiment) -> str | None:
+    """The id of MLflow's experiment of that name; None if there is none.
+
+    Raises:
+        StoreError: if it was deleted there.
+    """
+    found: MlflowExperiment | None = client.get_experiment_by_name(experiment.name)
+    if found is not None and found.lifecycle_stage != "active":
+        raise StoreError(
+            f"mlflow.tracking_uri: {experiment.mlflow.tracking_uri}: the experiment "
+            f"{experiment.name!r} was deleted there; what to do: restore it (mlflow "
+            f"experiments restore --experiment-id {found.experiment_id}), or choose "
+            "another name"
+        )
+    return None if found is None else str(found.experiment_id)
+
+
+def find_parent(client: MlflowClient, experiment_id: str) -> Run | None:
+    """The study's run; None if there is none."""
+    studies = search(client, experiment_id, f"tags.`{KIND}` = 'study'")
+    return next(studies, None)
+
+
+def search(
+    client: MlflowClient, experiment_id: str, filter_string: str
+) -> Iterator[Run]:
+    """Every run of an experiment that a filter of MLflow's lets through."""
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], filter_string, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
