@@ -24,6 +24,8 @@ from fcnet.image_data import Data
 from support import DIGITS
 from sweep.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.timeout(400)  # two sweeps in a test, on whatever machine
+
 SPACE = {"hidden_dim", "learning_rate"}
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 
@@ -113,7 +115,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A finished sweep of 12 trials: its folder, standard output and error."""
     folder = tmp_path_factory.mktemp("done")
     process = start(folder, "--json", *settings(study__trials=12, study__pruner="asha"))
-    out, error = process.communicate(timeout=100)
+    out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error
     return folder, out, error
 
@@ -212,12 +214,12 @@ def test_the_same_command_again_adds_nothing_and_more_trials_go_on(
     folder = done[0]
     before = [(t.number, t.state, t.params, t.value) for t in trials(folder)]
     process = start(folder, *settings(study__trials=12))
-    process.communicate(timeout=100)
+    process.communicate(timeout=200)
     assert process.returncode == 0
     assert [(t.number, t.state, t.params, t.value) for t in trials(folder)] == before
 
     process = start(folder, *settings(study__trials=14))
-    process.communicate(timeout=100)
+    process.communicate(timeout=200)
     assert process.returncode == 0
     assert len(trials(folder)) == 14
     assert_stores_agree(folder)
@@ -230,11 +232,11 @@ def test_an_interrupted_sweep_is_clean_and_goes_on(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """Nothing is left RUNNING; the same command trains the trials to their end."""
-    long = settings(study__trials=3, solver__num_epochs=100)
+    long = settings(study__trials=3, solver__num_epochs=60)
     process = start(tmp_path, *long)
     wait_for_trial(tmp_path, process)
     process.send_signal(number)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=120)
 
     assert process.returncode == code, error
     assert "the same command goes on" in out
@@ -247,7 +249,7 @@ def test_an_interrupted_sweep_is_clean_and_goes_on(
     assert no_process_left(process.pid)
 
     process = start(tmp_path, *long)
-    out, error = process.communicate(timeout=100)
+    out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error
     assert [trial.state.name for trial in trials(tmp_path)] == ["COMPLETE"] * 3
     assert_stores_agree(tmp_path)
@@ -257,15 +259,15 @@ def test_after_kill_9_the_same_command_ends_as_if_nothing_had_happened(
     tmp_path: Path,
 ) -> None:
     """The driver dies in the middle; each trial is there once, none is RUNNING."""
-    long = settings(study__trials=3, solver__num_epochs=100)
+    long = settings(study__trials=3, solver__num_epochs=60)
     process = start(tmp_path, *long)
     wait_for_trial(tmp_path, process)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert "RUNNING" in {trial.state.name for trial in trials(tmp_path)}
 
     process = start(tmp_path, *long)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=200)
     assert process.returncode == 0, error
     assert [trial.state.name for trial in trials(tmp_path)] == ["COMPLETE"] * 3
     assert_stores_agree(tmp_path)
