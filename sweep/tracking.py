@@ -4,6 +4,7 @@ Knows MLflow, as only runs.py and batch.py do beside it. Everything here takes i
 recorder.py keeps the loop from waiting for it.
 """
 
+import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -91,8 +92,8 @@ class Tracker:
             self._parent = self._open_parent(commit)
             self._adopt_children(states)
             self._put(self._parent, EXPERIMENT, experiment.to_yaml())
-            lines = (f'  "{key}": "{value}"' for key, value in environment.items())
-            self._put(self._parent, ENVIRONMENT, "{\n" + ",\n".join(lines) + "\n}\n")
+            versions = json.dumps(dict(environment), indent=2)
+            self._put(self._parent, ENVIRONMENT, versions + "\n")
         except (MlflowException, DatabaseError, OSError) as error:
             raise cannot_open(self._uri, error) from error
 
