@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mlflow.entities import Metric, Param, Run
+from mlflow.entities import Metric, Param
 
+from sweep.run_writers import RunId
 from sweep.runs import ATTEMPT, REASON, STATE
 from sweep.trial import EpochReport, Event, State, TrialEnded, TrialSpec
 
@@ -15,7 +16,7 @@ _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
 class TrialRun:
     """A trial's run, and how far its curves are known to MLflow already."""
 
-    run: Run
+    run: RunId
     epoch: int = 0
     iteration: int = 0
 

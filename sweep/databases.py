@@ -2,10 +2,12 @@
 
 import os
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Executable, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,6 +15,38 @@ from sweep.errors import StoreError
 from sweep.paths import sqlite_file
 
 DatabaseError = SQLAlchemyError
+
+_INSERTS: Mapping[str, Any] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+
+
+def is_supported(engine: Engine) -> bool:
+    """Whether `upsert` knows the database: SQLite and PostgreSQL."""
+    return engine.dialect.name in _INSERTS
+
+
+def upsert(engine: Engine, table: Any, keys: Sequence[str]) -> Executable:
+    """A statement that adds a row, or replaces the one with the same keys.
+
+    Args:
+        engine: Of the database where it will be run.
+        table: The table; a row has all of its columns but one that numbers rows.
+        keys: The columns of one of its unique indices.
+    """
+    insert = _INSERTS[engine.dialect.name](table)
+    rest = {
+        column.name: insert.excluded[column.name]
+        for column in table.columns
+        if column.name not in keys and not column.primary_key
+    }
+    statement: Executable = (
+        insert.on_conflict_do_update(index_elements=keys, set_=rest)
+        if rest
+        else insert.on_conflict_do_nothing(index_elements=keys)
+    )
+    return statement
 
 
 def tune_sqlite() -> None:

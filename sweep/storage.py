@@ -7,7 +7,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
-from sweep.databases import DatabaseError
+from sweep.databases import DatabaseError, is_supported
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
 
@@ -22,13 +22,17 @@ def open_storage(url: str) -> RDBStorage:
     Raises:
         StoreError: naming the address and what would do.
     """
+    allowed = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
     try:
-        return RDBStorage(url)
+        storage = RDBStorage(url)
     except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
         raise StoreError(
             f"study.storage: found {url}: Optuna cannot open it: {first_line(error)}; "
-            "allowed: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
+            f"allowed: {allowed}"
         ) from error
+    if not is_supported(storage.engine):
+        raise StoreError(f"study.storage: found {url}; allowed: {allowed}")
+    return storage
 
 
 def find_or_create(storage: RDBStorage, experiment: Experiment) -> int:

@@ -1,20 +1,20 @@
 """The study: proposes trials, judges them, and keeps what it was told.
 
-Knows Optuna, as only search.py and storage.py do beside it. Sampler and pruner work on
-a copy of the study in memory; each change is written to the storage before the loop
-goes on, a new trial with all its hyperparameters in one transaction, where Optuna's own
-`ask` takes a dozen.
+Knows Optuna, as search.py, storage.py and trial_tables.py do beside it. Sampler and
+pruner work on a copy of the study in memory; each change is written to the storage in
+one transaction before the loop goes on.
 """
 
 from collections import Counter
 from typing import assert_never
 
 import optuna
-from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.databases import tune_sqlite
 from sweep.experiment import Experiment
+from sweep.memory import Memory
 from sweep.paths import sqlite_file
 from sweep.search import make_pruner, make_sampler, suggest, to_optuna
 from sweep.storage import find_or_create, open_storage
@@ -27,9 +27,11 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
+from sweep.trial_tables import TrialTables
 
 MAX_LOST = 3  # workers that may die under one trial before it counts as failed
 
+_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _ATTEMPT = "attempt"  # attributes of a trial
 _LOST = "lost"
 _REASON = "reason"
@@ -52,13 +54,13 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         tune_sqlite()
         self._experiment = experiment
-        self._storage = open_storage(experiment.study.storage)
-        self._study_id = find_or_create(self._storage, experiment)
-        _release_running(self._storage, self._study_id)
-        stored = self._storage.get_all_trials(self._study_id)
-        self._ids = [trial._trial_id for trial in stored]
+        storage = open_storage(experiment.study.storage)
+        study_id = find_or_create(storage, experiment)
+        _release_running(storage, study_id)
+        stored = storage.get_all_trials(study_id)
+        self._tables = TrialTables(storage, study_id, stored)
         self._running: dict[int, Trial] = {}
-        self._memory = InMemoryStorage()
+        self._memory = Memory()
         self._study = optuna.create_study(
             study_name=experiment.name,
             storage=self._memory,
@@ -70,11 +72,14 @@ class OptunaStudy:
         for hparams in experiment.study.enqueue:
             self._study.enqueue_trial(hparams, skip_if_exists=True)
         for trial in self._trials[len(stored) :]:
-            self._ids.append(self._storage.create_new_trial(self._study_id, trial))
+            self._tables.add(trial)
+        if experiment.study.sampler != "grid":  # which asks what it has tried
+            self._memory.limit()
+        self._done = sum(trial.state in _DONE for trial in stored)
 
     @property
     def _trials(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+        return self._memory.all_trials()
 
     @property
     def states(self) -> dict[int, State]:
@@ -84,17 +89,16 @@ class OptunaStudy:
     @property
     def done(self) -> int:
         """Number of trials that are COMPLETE or PRUNED."""
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        return len(self._study.get_trials(deepcopy=False, states=states))
+        return self._done
 
     def ask(self) -> TrialSpec:
         """Propose a trial, or hand out one that waits; it is RUNNING from now on."""
         trial = self._propose()
-        frozen = self._trials[trial.number]
-        if trial.number == len(self._ids):
-            self._ids.append(self._storage.create_new_trial(self._study_id, frozen))
+        frozen = self._frozen(trial)
+        if trial.number == len(self._tables):
+            self._tables.add(frozen)
         else:
-            self._store_waiting_as_running(frozen)
+            self._tables.start(frozen)
         self._running[trial.number] = trial
         return TrialSpec(
             number=trial.number,
@@ -122,11 +126,9 @@ class OptunaStudy:
         """
         number, epoch = report.number, report.epoch
         trial = self._running[number]
-        if epoch not in self._trials[number].intermediate_values:
+        if epoch not in self._frozen(trial).intermediate_values:
             trial.report(report.val_accuracy, epoch)
-            self._storage.set_trial_intermediate_value(
-                self._ids[number], epoch, report.val_accuracy
-            )
+            self._tables.report(number, epoch, report.val_accuracy)
         return trial.should_prune()
 
     def tell(self, ended: TrialEnded) -> TrialRecord:
@@ -136,13 +138,19 @@ class OptunaStudy:
             What the study knows of the trial now; it is WAITING if it is to be tried
             again.
         """
-        self._store_ending(self._running.pop(ended.number), ended)
-        return _record(self._experiment, self._trials[ended.number])
+        trial = self._running.pop(ended.number)
+        self._note_ending(trial, ended)
+        frozen = self._frozen(trial)
+        self._tables.end(frozen)
+        self._done += frozen.state in _DONE
+        return _record(self._experiment, frozen)
 
-    def _store_ending(self, trial: Trial, ended: TrialEnded) -> None:
+    def _note_ending(self, trial: Trial, ended: TrialEnded) -> None:
         match ended.ending:
             case Ending.COMPLETE:
-                self._finish(trial, TrialState.COMPLETE, value=self._value(ended))
+                self._finish(
+                    trial, TrialState.COMPLETE, value=self._value(trial, ended)
+                )
             case Ending.PRUNED:
                 self._finish(trial, TrialState.PRUNED)
             case Ending.DIVERGED:
@@ -153,7 +161,7 @@ class OptunaStudy:
                 self._try_again(trial)
             case Ending.LOST:
                 lost = trial.user_attrs.get(_LOST, 0) + 1
-                self._set_attr(trial, _LOST, lost)
+                trial.set_user_attr(_LOST, lost)
                 if lost > MAX_LOST:
                     self._finish(trial, TrialState.FAIL, reason=ended.reason)
                 else:
@@ -165,10 +173,13 @@ class OptunaStudy:
         """What the study says now."""
         return _summarise(self._experiment, self._trials)
 
-    def _value(self, ended: TrialEnded) -> float | None:
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        return self._memory.get_trial(trial._trial_id)
+
+    def _value(self, trial: Trial, ended: TrialEnded) -> float | None:
         if self._experiment.study.value == "best_val_accuracy":
             return ended.best_val_accuracy
-        curve = self._trials[ended.number].intermediate_values
+        curve = self._frozen(trial).intermediate_values
         return curve[max(curve)]
 
     def _finish(
@@ -179,31 +190,12 @@ class OptunaStudy:
         reason: str | None = None,
     ) -> None:
         if reason is not None:
-            self._set_attr(trial, _REASON, reason)
-        frozen = self._study.tell(trial, value, state)
-        self._storage.set_trial_state_values(
-            self._ids[trial.number], frozen.state, frozen.values
-        )
+            trial.set_user_attr(_REASON, reason)
+        self._study.tell(trial, value, state)
 
     def _try_again(self, trial: Trial) -> None:
-        self._set_attr(trial, _ATTEMPT, trial.user_attrs.get(_ATTEMPT, 0) + 1)
+        trial.set_user_attr(_ATTEMPT, trial.user_attrs.get(_ATTEMPT, 0) + 1)
         self._memory.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        self._storage.set_trial_state_values(
-            self._ids[trial.number], TrialState.WAITING
-        )
-
-    def _set_attr(self, trial: Trial, key: str, value: str | int) -> None:
-        trial.set_user_attr(key, value)
-        self._storage.set_trial_user_attr(self._ids[trial.number], key, value)
-
-    def _store_waiting_as_running(self, trial: FrozenTrial) -> None:
-        trial_id = self._ids[trial.number]
-        known = self._storage.get_trial(trial_id).params
-        for name, distribution in trial.distributions.items():
-            if name not in known:
-                value = distribution.to_internal_repr(trial.params[name])
-                self._storage.set_trial_param(trial_id, name, value, distribution)
-        self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
 
 
 def read_summary(experiment: Experiment) -> StudySummary | None:
@@ -228,8 +220,7 @@ def read_summary(experiment: Experiment) -> StudySummary | None:
 
 def _summarise(experiment: Experiment, trials: list[FrozenTrial]) -> StudySummary:
     counts = Counter(State(trial.state.name) for trial in trials)
-    done = (TrialState.COMPLETE, TrialState.PRUNED)
-    ranked = [_record(experiment, trial) for trial in trials if trial.state in done]
+    ranked = [_record(experiment, trial) for trial in trials if trial.state in _DONE]
     ranked = [record for record in ranked if record.value is not None]
     ranked.sort(key=lambda record: (-(record.value or 0.0), record.number))
     return StudySummary({state: counts[state] for state in State}, tuple(ranked))

@@ -12,7 +12,7 @@ FLOORS = (
     {"errors"},
     {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
     {"budget", "checkpoint", "databases", "plan", "provenance", "interrupt"},
-    {"search", "storage", "runs"},
+    {"search", "storage", "memory", "trial_tables", "runs", "run_writers"},
     {"batch"},
     {"tracking"},
     {"study", "workers", "tracking_process", "objective", "recorder", "display"},
@@ -25,10 +25,10 @@ FLOORS = (
 # floor 1 has a tower of its own; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
 OWNERS = {
-    "optuna": {"study", "search", "storage"},
+    "optuna": {"study", "search", "storage", "memory", "trial_tables"},
     "scipy": {"search"},
     "ray": {"workers"},
-    "mlflow": {"tracking", "runs", "batch"},
+    "mlflow": {"tracking", "runs", "run_writers", "batch"},
     "pydantic": {"experiment", "config"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},

@@ -1,5 +1,6 @@
 """The study: what it proposes, what it keeps, and how it goes on after an end."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -140,6 +141,39 @@ def test_a_trial_whose_workers_keep_dying_fails_in_the_end(tmp_path: Path) -> No
 
     assert states == [State.WAITING] * MAX_LOST + [State.FAIL]
     assert list(study.states) == [0]
+
+
+def test_a_trial_that_waits_again_goes_before_new_ones(tmp_path: Path) -> None:
+    """However many others were proposed since."""
+    study = OptunaStudy(make_experiment(tmp_path))
+    lost, *_ = [study.ask() for _ in range(3)]
+    end(study, lost, Ending.LOST)
+
+    again = study.ask()
+    assert (again.number, again.attempt, again.hparams) == (0, 1, lost.hparams)
+    assert study.ask().number == 3
+
+
+def test_a_trial_is_stored_as_optuna_itself_would_store_it(tmp_path: Path) -> None:
+    """Every field but the times, which are near."""
+    experiment = make_experiment(tmp_path)
+    study = OptunaStudy(experiment)
+    study.ask()
+    study.report(make_report(accuracy=0.25))
+    end(study, study.ask(), Ending.DIVERGED)
+    study.tell(make_ended(accuracy=0.25))
+    own = optuna.create_study(
+        study_name="by optuna", storage=experiment.study.storage, direction="maximize"
+    )
+    own.add_trials(stored(experiment))
+
+    for ours, optunas in zip(stored(experiment), own.trials, strict=True):
+        assert ours.datetime_start is not None
+        assert ours.datetime_complete is not None
+        assert abs(ours.datetime_complete - datetime.now()) < timedelta(minutes=1)
+        assert ours.datetime_start <= ours.datetime_complete
+        optunas._trial_id = ours._trial_id
+        assert ours == optunas
 
 
 def test_enqueued_settings_are_tried_first_and_once(tmp_path: Path) -> None:

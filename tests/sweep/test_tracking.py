@@ -1,7 +1,10 @@
 """What is read back from MLflow, with MLflow's own client, after the tracker wrote."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import mlflow
 import pytest
@@ -9,10 +12,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from support import make_ended, make_experiment, make_record, make_report, make_spec
+from sweep import tracking
 from sweep.config import load
 from sweep.errors import StoreError
 from sweep.experiment import Experiment
 from sweep.provenance import Commit
+from sweep.run_writers import ClientWriter
 from sweep.runs import read_runs
 from sweep.tracking import Tracker
 from sweep.trial import Ending, Event, State, StudySummary
@@ -257,3 +262,55 @@ def test_a_study_s_runs_are_found_without_changing_anything(folder: Path) -> Non
     assert found.parent_run_id == runs(experiment)["digits"].info.run_id
     assert found.best_run_id == runs(experiment)["trial-0007"].info.run_id
     assert read_runs(experiment, None).best_run_id is None
+
+
+def test_a_database_holds_what_mlflow_s_own_client_would_have_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written into the tables or through the client: runs, tags, params and curves."""
+    written = []
+    for name, writer in (("tables", None), ("client", ClientWriter)):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        if writer is not None:
+            monkeypatch.setattr(tracking, "make_run_writer", writer)
+        experiment = make_experiment(tmp_path / name)
+        tracker = open_tracker(experiment)
+        nan = replace(
+            make_report(epoch=2), train_loss=math.nan, losses=((3, math.inf),)
+        )
+        tracker.write([Event(1000, make_spec()), Event(2000, make_report())])
+        tracker.write([Event(3000, nan), ended(State.COMPLETE, checkpoint=b"x")])
+        tracker.write([Event(4000, make_spec(1))])
+        tracker.close("FINISHED")
+        written.append(
+            {n: contents(experiment, r) for n, r in runs(experiment).items()}
+        )
+
+    assert set(written[0]) == {"digits", "trial-0000", "trial-0001"}
+    assert written[0] == written[1]
+
+
+def contents(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """A run without its own id, its parent's, and where and when it was written."""
+    info, data = dict(run.info), run.data
+    keep = ("status", "lifecycle_stage", "run_name", "user_id")
+    curves = {key: repr(curve(experiment, run, key)) for key in data.metrics}
+    start = (
+        None
+        if run.info.run_name == "digits"
+        else (info["start_time"], info["end_time"])
+    )
+    folder = Path(urlparse(run.info.artifact_uri).path)
+    assert folder.parts[-2:] == (run.info.run_id, "artifacts")
+    return {
+        "info": {key: info[key] for key in keep},
+        "times": start,
+        "tags": {k: v for k, v in data.tags.items() if k != "mlflow.parentRunId"},
+        "params": data.params,
+        "latest": repr(sorted(data.metrics.items())),
+        "curves": curves,
+        "artifacts": [
+            a.path for a in client(experiment).list_artifacts(run.info.run_id)
+        ],
+    }
