@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fcnet import Solver, TwoLayerNet
 from fcnet.fast_step import FastStep
+from fcnet.minibatches import Minibatches
 from fcnet.step_choice import choose_steps
 
 N, D, C, M = 100, 3072, 10, 5000
@@ -138,11 +139,11 @@ def solver(problem: Problem, fast: bool) -> Contender:
         device=X.device,
         fast=fast,
     )
-    taken = choose_steps(run, None, X)
+    taken = choose_steps(run, None)
 
     def steps(count: int) -> None:
         order = torch.randperm(len(X), device=X.device)
-        taken.begin(run, X, y)
+        taken.begin(run)
         for chosen in torch.split(order, N)[:count]:
             taken.step(run, chosen)
         taken.settle(run)
@@ -154,12 +155,12 @@ def fast_without_graph(problem: Problem) -> Contender:
     """The fast step, each kernel launched by itself."""
     step = FastStep(problem.net().params, N)
     step.load(problem.net().params, RATE, REG)
-    step.bind(problem.X, problem.y)
+    minibatches = Minibatches(problem.X, problem.y, N)
 
     def steps(count: int) -> None:
         order = torch.randperm(len(problem.X), device=problem.X.device)
         for chosen in torch.split(order, N)[:count]:
-            step.compute(step.choose(chosen))
+            step.compute(*minibatches.gather(chosen))
         step.loss.item()
 
     return steps
