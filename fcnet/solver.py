@@ -85,8 +85,7 @@ class Solver:
                 StochasticModel draws.
             fast: Whether steps that FastStep can make are made there, with the same
                 draws and, but for rounding, the same curve.
-            preprocess: Makes inputs of X, a minibatch at a time; None if X is floating
-                and holds inputs.
+            preprocess: Makes inputs of X, batch by batch; None if X holds inputs.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
