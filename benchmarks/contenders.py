@@ -13,6 +13,8 @@ from torch import Tensor
 
 from fcnet import Solver, TwoLayerNet
 from fcnet.fast_step import FastStep
+from fcnet.minibatches import Minibatches
+from fcnet.preprocess import Preprocess
 from fcnet.step_choice import choose_steps
 
 N, D, C, M = 100, 3072, 10, 5000
@@ -138,11 +140,11 @@ def solver(problem: Problem, fast: bool) -> Contender:
         device=X.device,
         fast=fast,
     )
-    taken = choose_steps(run, None, X)
+    taken = choose_steps(run, None)
 
     def steps(count: int) -> None:
         order = torch.randperm(len(X), device=X.device)
-        taken.begin(run, X, y)
+        taken.begin(run)
         for chosen in torch.split(order, N)[:count]:
             taken.step(run, chosen)
         taken.settle(run)
@@ -154,12 +156,36 @@ def fast_without_graph(problem: Problem) -> Contender:
     """The fast step, each kernel launched by itself."""
     step = FastStep(problem.net().params, N)
     step.load(problem.net().params, RATE, REG)
-    step.bind(problem.X, problem.y)
+    minibatches = Minibatches(problem.X, problem.y, N)
 
     def steps(count: int) -> None:
         order = torch.randperm(len(problem.X), device=problem.X.device)
         for chosen in torch.split(order, N)[:count]:
-            step.compute(step.choose(chosen))
+            step.compute(*minibatches.gather(chosen))
         step.loss.item()
+
+    return steps
+
+
+def gather_inputs(problem: Problem) -> Contender:
+    """Minibatches of examples that are inputs already."""
+    return _gather(Minibatches(problem.X, problem.y, N))
+
+
+def gather_bytes(problem: Problem, flip: bool) -> Contender:
+    """Minibatches of examples that are bytes, made inputs and mirrored on the way."""
+    scale = problem.X.new_full((D,), 1 / 255)
+    preprocess = Preprocess(scale, -128 * scale, (3, 32, 32), flip)
+    images = problem.X.new_zeros(problem.X.shape, dtype=torch.uint8).random_()
+    return _gather(Minibatches(images, problem.y, N, preprocess))
+
+
+def _gather(minibatches: Minibatches) -> Contender:
+    minibatches.start_epoch(0, 1)
+
+    def steps(count: int) -> None:
+        order = torch.randperm(M, device=minibatches.x.device)
+        for chosen in torch.split(order, N)[:count]:
+            minibatches.gather(chosen)
 
     return steps

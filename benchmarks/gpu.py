@@ -4,6 +4,7 @@
 
 Needs torch and a CUDA device, nothing else; ends with a message where there is none.
 Minibatches of 100, 3,072 inputs, 10 classes, an L2 term; times are medians in float32.
+At the end minibatches alone: gathered as they are, made of bytes, and mirrored, too.
 """
 
 import sys
@@ -24,6 +25,11 @@ WAYS: dict[str, Callable[[contenders.Problem], contenders.Contender]] = {
     "our layers": partial(contenders.solver, fast=False),
     "our fast path": contenders.fast_without_graph,
     "our fast path, graph": partial(contenders.solver, fast=True),
+}
+GATHERS: dict[str, Callable[[contenders.Problem], contenders.Contender]] = {
+    "float32": contenders.gather_inputs,
+    "bytes": partial(contenders.gather_bytes, flip=False),
+    "bytes, mirrored": partial(contenders.gather_bytes, flip=True),
 }
 HIDDEN = 50, 200, 1000, 4000
 ITERATIONS, REPEATS = 50, 15
@@ -73,6 +79,14 @@ def milliseconds(steps: contenders.Contender) -> float:
     return median(times[2:])  # the first two warm up
 
 
+def time_gathering() -> None:
+    """Print how long it takes to gather a minibatch, whatever is done with it."""
+    problem = contenders.draw_problem(1, "cuda", torch.float32)
+    print(f"\n{'examples':22} {'ms':>8}")
+    for name, way in GATHERS.items():
+        print(f"{name:22} {milliseconds(way(problem)):8.4f}")
+
+
 def main() -> int:
     """Check, then time; return 1 if a check failed or there is no GPU."""
     if not torch.cuda.is_available():
@@ -87,6 +101,7 @@ def main() -> int:
         for name, taken in times.items():
             ratio = times["course code"] / taken
             print(f"{hidden:6}  {name:22} {taken:8.4f} {ratio:6.2f}x")
+    time_gathering()
     return 0 if right else 1
 
 

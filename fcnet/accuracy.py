@@ -3,6 +3,7 @@
 Letters: N examples, D inputs of an example.
 """
 
+from collections.abc import Callable
 from typing import Protocol, overload, runtime_checkable
 
 import torch
@@ -52,7 +53,13 @@ def sample(
     return X.index_select(0, chosen), y.index_select(0, chosen)
 
 
-def accuracy(model: Model, X: Tensor, y: Tensor, batch_size: int) -> float:
+def accuracy(
+    model: Model,
+    X: Tensor,
+    y: Tensor,
+    batch_size: int,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
+) -> float:
     """Compute the share of examples whose highest score is at their label.
 
     Args:
@@ -60,6 +67,7 @@ def accuracy(model: Model, X: Tensor, y: Tensor, batch_size: int) -> float:
         X: Examples, of shape (N, D), N >= 1.
         y: Labels, of shape (N,), int64.
         batch_size: Examples scored at once; bounds the memory, not the result.
+        preprocess: Makes inputs of a batch of examples; None if they are inputs.
 
     Returns:
         A share from 0 to 1.
@@ -68,5 +76,6 @@ def accuracy(model: Model, X: Tensor, y: Tensor, batch_size: int) -> float:
     # Added up on the device: one wait for it in all, rather than one for each batch.
     right = torch.zeros((), dtype=torch.int64, device=X.device)
     for X_batch, y_batch in batches:
-        right += (model.loss(X_batch).argmax(dim=1) == y_batch).sum()
+        x = X_batch if preprocess is None else preprocess(X_batch)
+        right += (model.loss(x).argmax(dim=1) == y_batch).sum()
     return int(right) / len(X)

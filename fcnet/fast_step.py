@@ -9,8 +9,7 @@ held to them by tests. What it saves:
 - no memory taken in a step: every result has a buffer;
 - no wait for the device: the loss stays there.
 
-Letters: N examples of a minibatch, M examples in all, D inputs of an example, H hidden
-units, C classes.
+Letters: N examples of a minibatch, D inputs of an example, H hidden units, C classes.
 """
 
 from collections.abc import Mapping
@@ -26,15 +25,15 @@ from fcnet.update_rules import UpdateRule, sgd
 
 
 def applies(
-    model: Model, update_rule: UpdateRule, X: Tensor
+    model: Model, update_rule: UpdateRule, x: Tensor
 ) -> TypeGuard[FullyConnectedNet]:
     """Whether a step can be made here: one hidden layer, no dropout, plain sgd.
 
     Args:
         model: The model; a subclass may compute another loss, so that none is taken.
         update_rule: The update rule.
-        X: Examples, of shape (M, d_1, ..., d_k); of the parameters' dtype and device,
-            for there is no cast.
+        x: Inputs, of shape (N, D); of the parameters' dtype and device, for there is
+            no cast.
 
     Returns:
         Whether FastStep makes the step that model and rule would make.
@@ -45,16 +44,13 @@ def applies(
     return (
         type(model) in {FullyConnectedNet, TwoLayerNet}
         and (model.num_layers, model.dropout) == (2, 0)
-        and (X.dtype, X.device) == (w.dtype, w.device)
+        and (x.dtype, x.device) == (w.dtype, w.device)
     )
 
 
 class Buffers(NamedTuple):
     """Room for the results of one minibatch, each with N rows."""
 
-    chosen: Tensor
-    labels: Tensor
-    x: Tensor
     hidden: Tensor
     scores: Tensor
     log_p: Tensor
@@ -86,36 +82,23 @@ class FastStep:
             w.copy_(params[name])
         self._rate, self._reg = rate, reg
 
-    def bind(self, X: Tensor, y: Tensor) -> None:
-        """Take the examples X (M, D) that steps choose from, and labels y (M,)."""
-        self._X, self._y = X, y
-
-    def choose(self, chosen: Tensor) -> Buffers:
-        """Copy the indices of a minibatch to where `compute` reads them.
+    def compute(self, x: Tensor, labels: Tensor) -> None:
+        """Take one step: at fixed addresses, without a wait for the device.
 
         Args:
-            chosen: Indices of examples, of shape (N,), int64, N <= batch_size.
-
-        Returns:
-            The buffers for N examples; the same object whenever N is batch_size.
+            x: Inputs, of shape (N, D), N <= batch_size.
+            labels: Of shape (N,), int64, 0 <= labels[n] < C.
         """
         buffers = self._buffers
-        if len(chosen) < len(buffers.chosen):
-            buffers = Buffers(*(buffer[: len(chosen)] for buffer in buffers))
-        buffers.chosen.copy_(chosen)
-        return buffers
+        if len(x) < len(buffers.hidden):
+            buffers = Buffers(*(buffer[: len(x)] for buffer in buffers))
+        self._forward(x, labels, buffers)
+        self._update(x, labels, buffers)
 
-    def compute(self, buffers: Buffers) -> None:
-        """Take one step on the minibatch chosen: at fixed addresses, without a wait."""
-        torch.index_select(self._X, 0, buffers.chosen, out=buffers.x)
-        torch.index_select(self._y, 0, buffers.chosen, out=buffers.labels)
-        self._forward(buffers)
-        self._update(buffers)
-
-    def _forward(self, buffers: Buffers) -> None:
+    def _forward(self, x: Tensor, labels: Tensor, buffers: Buffers) -> None:
         """Compute hidden units, log probabilities and the loss."""
         w1, b1, w2, b2 = (self.params[name] for name in ("W1", "b1", "W2", "b2"))
-        _, labels, x, hidden, scores, log_p, picked, *_ = buffers
+        hidden, scores, log_p, picked, *_ = buffers
         torch.addmm(b1, x, w1, out=hidden).clamp_(min=0)  # max(x W1 + b1, 0)
         torch.addmm(b2, hidden, w2, out=scores)  # hidden W2 + b2
         torch.log_softmax(scores, 1, out=log_p)
@@ -127,13 +110,13 @@ class FastStep:
             loss += self._reg * squares
         self.loss.copy_(loss)
 
-    def _update(self, buffers: Buffers) -> None:
+    def _update(self, x: Tensor, labels: Tensor, buffers: Buffers) -> None:
         """Carry the gradient back and move the weights along it.
 
         N times the gradient is carried; 1/N is in the rate of the matrix products.
         """
         w1, b1, w2, b2 = (self.params[name] for name in ("W1", "b1", "W2", "b2"))
-        _, labels, x, hidden, _, log_p, _, minus_ones, dhidden, alive, ones = buffers
+        hidden, _, log_p, _, minus_ones, dhidden, alive, ones = buffers
         rate = -self._rate / len(x)
         # w - lr (dw + 2 reg w) = (1 - 2 lr reg) w - lr dw, lr the learning rate
         keep = 1 - 2 * self._rate * self._reg
@@ -150,12 +133,8 @@ class FastStep:
 def _make_buffers(params: Mapping[str, Tensor], rows: int) -> Buffers:
     """Make buffers of that many rows, of the parameters' dtype and device."""
     w1, w2 = params["W1"], params["W2"]
-    dim, hidden, classes = *w1.shape, w2.shape[1]
-    indices = torch.zeros(rows, dtype=torch.int64, device=w1.device)
+    hidden, classes = w2.shape
     return Buffers(
-        chosen=indices,
-        labels=indices.clone(),
-        x=w1.new_empty(rows, dim),
         hidden=w1.new_empty(rows, hidden),
         scores=w1.new_empty(rows, classes),
         log_p=w1.new_empty(rows, classes),

@@ -1,7 +1,4 @@
-"""Steps by FastStep, settled many at a time: to read a loss is to wait for the device.
-
-Letters: M examples in all.
-"""
+"""Steps by FastStep, settled many at a time: reading a loss waits for the device."""
 
 import math
 from functools import partial
@@ -13,6 +10,7 @@ from fcnet.cuda_graph import GraphedStep
 from fcnet.errors import Diverged
 from fcnet.fast_step import FastStep
 from fcnet.fully_connected_net import FullyConnectedNet
+from fcnet.minibatches import Minibatch, Minibatches
 from fcnet.solver_state import Run
 
 
@@ -21,31 +19,32 @@ class FastSteps:
 
     The weights move in tensors of its own. A run gets copies, so that no tensor of a
     run changes in place, and it stands where it stood until its steps are settled.
+
+    Attributes:
+        minibatches: What the steps are taken on.
     """
 
-    def __init__(self, model: FullyConnectedNet, batch_size: int) -> None:
-        """Make room for that model and minibatches of that size."""
-        self._model, self._batch_size = model, batch_size
-        self._net = FastStep(model.params, batch_size)
+    def __init__(self, model: FullyConnectedNet, minibatches: Minibatches) -> None:
+        """Make room for that model and those minibatches."""
+        self._model, self.minibatches = model, minibatches
+        self._net = FastStep(model.params, minibatches.batch_size)
         self._losses = self._net.loss.new_empty(0)
         self._pending: list[Tensor] = []
         self._graph: GraphedStep | None = None
-        self._graph_key: tuple[float, float, int, int] | None = None
+        self._graph_key: tuple[float, float] | None = None
 
-    def fits(self, model: FullyConnectedNet, batch_size: int) -> bool:
-        """Whether this was made for that model and that size."""
-        return self._model is model and self._batch_size == batch_size
+    def fits(self, model: FullyConnectedNet, minibatches: Minibatches) -> bool:
+        """Whether this was made for that model and those minibatches."""
+        return self._model is model and self.minibatches is minibatches
 
-    def begin(self, run: Run, X: Tensor, y: Tensor) -> None:
-        """Stand before the next step of a run on examples X (M, ...), y (M,)."""
+    def begin(self, run: Run) -> None:
+        """Stand before the next step of a run."""
         self._pending.clear()
-        self._losses = self._losses.new_empty(math.ceil(len(X) / self._batch_size))
-        self._net.bind(X.flatten(1), y)
-        rate, reg = self._load(run), self._model.reg
-        # A graph keeps the numbers and addresses that it was captured with. It is
-        # captured anew once an epoch at most: the alternative, a learning rate on the
-        # device, would need a further pass over W1 in every step for the L2 term.
-        key = (rate, reg, X.data_ptr(), y.data_ptr())
+        self._losses = self._losses.new_empty(self.minibatches.per_epoch)
+        # A graph keeps the numbers that it was captured with. It is captured anew once
+        # an epoch at most: the alternative, a learning rate on the device, would need a
+        # further pass over W1 in every step for the L2 term.
+        key = (self._load(run), self._model.reg)
         if key != self._graph_key:
             self._graph, self._graph_key = None, key
 
@@ -88,10 +87,15 @@ class FastSteps:
 
     def _step(self, chosen: Tensor) -> None:
         """Take one step, on a GPU and a whole minibatch as a graph."""
-        buffers = self._net.choose(chosen)
-        if not chosen.is_cuda or len(chosen) < self._batch_size:
-            self._net.compute(buffers)
+        room = self.minibatches.choose(chosen)
+        if not chosen.is_cuda or len(chosen) < self.minibatches.batch_size:
+            self._compute(room)
             return
         if self._graph is None:
-            self._graph = GraphedStep(partial(self._net.compute, buffers))
+            self._graph = GraphedStep(partial(self._compute, room))
         self._graph()
+
+    def _compute(self, room: Minibatch) -> None:
+        """Gather the minibatch chosen, and take a step on it."""
+        self.minibatches.fill(room)
+        self._net.compute(room.x, room.labels)

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     PERMUTATION = 1
     ACCURACY_SAMPLE = 2
     DROPOUT = 3
+    FLIP = 4
 
 
 def make_generator(

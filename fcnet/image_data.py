@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcnet.errors import DatasetError
+from fcnet.image_statistics import Rows, Values, scale_and_shift
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-Examples = NDArray[np.float32]
 
 # Part of every cached file's name: raised when what is written changes its meaning.
 _CACHE_FORMAT = 1
@@ -55,45 +55,60 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set ready for training: values from 0 to 1 less the mean of the channel.
+    """A data set ready for training: images as they are, and what makes inputs of them.
 
     Attributes:
-        X_train: Of shape (N, D), float32, each row in the order channel, row, column.
+        X_train: Of shape (N, D), uint8, each row in the order channel, row, column.
         y_train: Of shape (N,), int64.
         X_val: As X_train.
         y_val: As y_train.
         X_test: As X_train, if there is a test split.
         y_test: As y_train, if there is a test split.
         classes: The class names; a label is a position in them.
-        mean: The mean of each channel over X_train before it was taken off.
+        scale: Of shape (D,), float64: an input is scale * image + shift.
+        shift: As scale.
         image_shape: (C, H, W).
+        flip: Whether images are to be mirrored at random in training.
     """
 
-    X_train: Examples
+    X_train: Rows
     y_train: Labels
-    X_val: Examples
+    X_val: Rows
     y_val: Labels
-    X_test: Examples | None
+    X_test: Rows | None
     y_test: Labels | None
     classes: tuple[str, ...]
-    mean: tuple[float, ...]
+    scale: Values
+    shift: Values
     image_shape: tuple[int, int, int]
+    flip: bool
 
 
-def prepare(dataset: Dataset, *, validation: float, seed: int) -> Data:
-    """Hold out a validation part, flatten the images and take off the channel means.
+def prepare(
+    dataset: Dataset,
+    *,
+    validation: float,
+    seed: int,
+    normalize: str = "mean",
+    flip: bool = False,
+) -> Data:
+    """Hold out a validation part, flatten the images, and measure the rest of them.
 
     Args:
         dataset: The images.
         validation: The share of the training split to hold out, between 0 and 1; at
             least one image is held out and at least one is left.
         seed: Of the permutation that decides which; >= 0.
+        normalize: What scale and shift are to bring about, one of NORMALIZATIONS; see
+            `scale_and_shift`. They depend on the part to train on alone.
+        flip: Whether images are to be mirrored at random in training.
 
     Returns:
         The arrays for training.
 
     Raises:
-        ValueError: `validation` is not between 0 and 1, or `seed` is negative.
+        ValueError: `validation` is not between 0 and 1, `seed` is negative, or
+            `normalize` is not known.
         DatasetError: The training split has fewer than two images.
     """
     if not 0 < validation < 1:
@@ -115,34 +130,26 @@ def prepare(dataset: Dataset, *, validation: float, seed: int) -> Data:
     val, train = order[:held_out], order[held_out:]
     X_train = _flatten(images[train])
     channels = images.shape[3]
-    # float64: the sum of a hundred million float32 values would lose digits.
-    mean = X_train.reshape(len(train), channels, -1).mean((0, 2), dtype=np.float64)
+    scale, shift = scale_and_shift(X_train, channels, normalize)
     test = dataset.test
     return Data(
-        X_train=_subtract(X_train, mean),
+        X_train=X_train,
         y_train=labels[train],
-        X_val=_subtract(_flatten(images[val]), mean),
+        X_val=_flatten(images[val]),
         y_val=labels[val],
-        X_test=None if test is None else _subtract(_flatten(test.images), mean),
+        X_test=None if test is None else _flatten(test.images),
         y_test=None if test is None else test.labels,
         classes=dataset.classes,
-        mean=tuple(mean.tolist()),
+        scale=scale,
+        shift=shift,
         image_shape=(channels, *images.shape[1:3]),
+        flip=flip,
     )
 
 
-def _flatten(images: Images) -> Examples:
-    """Turn images (N, H, W, C) from 0 to 255 into rows (N, C * H * W) from 0 to 1."""
-    rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1).astype(np.float32)
-    rows /= 255
-    return rows
-
-
-def _subtract(X: Examples, mean: NDArray[np.float64]) -> Examples:
-    """Take the mean of each channel (C,) off the rows X (N, C * H * W), in place."""
-    channels = X.reshape(len(X), len(mean), -1)
-    channels -= mean.astype(np.float32)[:, None]
-    return X
+def _flatten(images: Images) -> Rows:
+    """Turn images (N, H, W, C) into rows (N, C * H * W)."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
 
 
 def fingerprint(root: Path, files: Iterable[Path], settings: str) -> str:

@@ -1,7 +1,4 @@
-"""Steps of any model by any update rule, as the mathematics has them.
-
-Letters: N examples.
-"""
+"""Steps of any model by any update rule, as the mathematics has them."""
 
 import math
 from typing import Protocol
@@ -10,15 +7,22 @@ from torch import Tensor
 
 from fcnet.accuracy import StochasticModel
 from fcnet.errors import Diverged
+from fcnet.minibatches import Minibatches
 from fcnet.solver_state import Run
 from fcnet.update_rules import UpdateRule
 
 
 class Steps(Protocol):
-    """A way to take the steps of an epoch; a Run shows them when they are settled."""
+    """A way to take the steps of an epoch; a Run shows them when they are settled.
 
-    def begin(self, run: Run, X: Tensor, y: Tensor) -> None:
-        """Stand before the next step of a run on examples X (N, ...), y (N,)."""
+    Attributes:
+        minibatches: What the steps are taken on; whose epoch has been started.
+    """
+
+    minibatches: Minibatches
+
+    def begin(self, run: Run) -> None:
+        """Stand before the next step of a run."""
 
     def step(self, run: Run, chosen: Tensor) -> None:
         """Take one step on the examples at those indices, int64."""
@@ -32,16 +36,21 @@ class Steps(Protocol):
 
 
 class ReadableSteps:
-    """The step of every model and rule: loss, gradients, update."""
+    """The step of every model and rule: loss, gradients, update.
 
-    def __init__(self, update_rule: UpdateRule, seed: int) -> None:
-        """Take the rule, and the seed of what a StochasticModel draws."""
-        self._update_rule = update_rule
-        self._seed = seed
+    Attributes:
+        minibatches: What the steps are taken on.
+    """
 
-    def begin(self, run: Run, X: Tensor, y: Tensor) -> None:
-        """Take the examples X (N, ...), y (N,)."""
-        self._X, self._y = X, y
+    def __init__(
+        self, update_rule: UpdateRule, seed: int, minibatches: Minibatches
+    ) -> None:
+        """Take rule and minibatches, and the seed of what a StochasticModel draws."""
+        self._update_rule, self._seed = update_rule, seed
+        self.minibatches = minibatches
+
+    def begin(self, run: Run) -> None:
+        """Do nothing: a step finds all it needs in the run."""
 
     def step(self, run: Run, chosen: Tensor) -> None:
         """Take one step on the examples at those indices, and settle it.
@@ -51,7 +60,9 @@ class ReadableSteps:
         """
         if isinstance(run.model, StochasticModel):
             run.model.start_iteration(self._seed, run.epoch + 1, run.iteration + 1)
-        X, y = (tensor.index_select(0, chosen) for tensor in (self._X, self._y))
+        # Copies, for a model may keep what it is given.
+        x, y = (tensor.clone() for tensor in self.minibatches.gather(chosen))
+        X = x.view(len(x), *self.minibatches.example_shape)
         loss, grads = run.model.loss(X, y)
         value = loss.item()
         if not math.isfinite(value):

@@ -23,7 +23,8 @@ def create_solver_instance(
 
     Args:
         data_dict: X_train, y_train, X_val and y_val, as Solver takes them; values
-            from 0 to 1 less the channel means, 10 classes.
+            from 0 to 1 less the channel means, such as a Preprocess makes of the images
+            of `prepare`; 10 classes.
         dtype: A floating dtype.
         device: Where training happens.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from fcnet import solver_arguments as arguments
 from fcnet.accuracy import Model, accuracy, sample
 from fcnet.generators import Stream, make_generator
+from fcnet.preprocess import Preprocess
 from fcnet.readable_steps import Steps
 from fcnet.schedules import Schedule
 from fcnet.solver_state import State, clone, load_run, save_run
@@ -58,6 +59,7 @@ class Solver:
         device: str | torch.device = "cpu",
         seed: int = 0,
         fast: bool = True,
+        preprocess: Preprocess | None = None,
     ) -> None:
         """Check the arguments and stand before the first epoch.
 
@@ -83,6 +85,7 @@ class Solver:
                 StochasticModel draws.
             fast: Whether steps that FastStep can make are made there, with the same
                 draws and, but for rounding, the same curve.
+            preprocess: Makes inputs of X, batch by batch; None if X holds inputs.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
@@ -98,7 +101,8 @@ class Solver:
         )
         arguments.check_counts(0, num_epochs=num_epochs)
         self.model = model
-        self.data = arguments.check_data(data, device)
+        self.data = arguments.check_data(data, device, preprocess)
+        self.preprocess = arguments.fit_preprocess(preprocess, model.params, device)
         self.update_rule = arguments.find_update_rule(update_rule)
         self.lr_decay = arguments.check_rate("lr_decay", lr_decay)
         self.schedule = arguments.find_schedule(schedule, lr_decay)
@@ -118,7 +122,7 @@ class Solver:
         self._base_rate = self.learning_rate
         if self.schedule is not None:
             self._set_learning_rate()
-        self._steps: Steps = choose_steps(self, None, self.data["X_train"])
+        self._steps: Steps = choose_steps(self, None)
 
     @property
     def learning_rate(self) -> float:
@@ -204,7 +208,7 @@ class Solver:
         """Measure the model's accuracy; the sample depends on seed and epoch alone.
 
         Args:
-            X: Examples, of shape (N, d_1, ..., d_k), N >= 1.
+            X: Examples, of shape (N, d_1, ..., d_k), N >= 1; preprocessed as data are.
             y: Labels, of shape (N,), int64.
             num_samples: Examples to measure on; None for all.
             batch_size: Examples scored at once; bounds the memory, not the result.
@@ -219,7 +223,8 @@ class Solver:
         arguments.check_counts(1, num_samples=num_samples, batch_size=batch_size)
         arguments.check_split("X", X, "y", y)
         generator = make_generator(self.seed, Stream.ACCURACY_SAMPLE, self.epoch)
-        return accuracy(self.model, *sample(X, y, num_samples, generator), batch_size)
+        X, y = sample(X, y, num_samples, generator)
+        return accuracy(self.model, X, y, batch_size, self.preprocess)
 
     def state_dict(self) -> State:
         """Return a copy of all that changes in training: tensors and plain numbers."""
@@ -244,12 +249,13 @@ class Solver:
     def _epoch(self) -> Iterator[int]:
         """Make the updates left in this epoch and end it; yield the number of each."""
         generator = make_generator(self.seed, Stream.PERMUTATION, self.epoch + 1)
-        X, y = self.data["X_train"], self.data["y_train"]
-        order = torch.randperm(len(X), generator=generator).to(X.device)
+        y = self.data["y_train"]
+        order = torch.randperm(len(y), generator=generator).to(y.device)
         end = (self.epoch + 1) * self.iterations_per_epoch
         batches = torch.split(order, self.batch_size)[self.iteration - end :]
-        self._steps = choose_steps(self, self._steps, X)
-        self._steps.begin(self, X, y)
+        self._steps = choose_steps(self, self._steps)
+        self._steps.minibatches.start_epoch(self.seed, self.epoch + 1)
+        self._steps.begin(self)
         for iteration, chosen in enumerate(batches, self.iteration + 1):
             self._steps.step(self, chosen)
             if iteration == end:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fcnet.preprocess import Preprocess
 from fcnet.schedules import Schedule, make_schedule
 from fcnet.update_rules import (
     UPDATE_RULES,
@@ -21,7 +22,9 @@ DATA_KEYS = ("X_train", "y_train", "X_val", "y_val")
 
 
 def check_data(
-    data: Mapping[str, Tensor], device: str | torch.device
+    data: Mapping[str, Tensor],
+    device: str | torch.device,
+    preprocess: Preprocess | None,
 ) -> dict[str, Tensor]:
     """Check both splits and bring them to the device.
 
@@ -29,13 +32,15 @@ def check_data(
         data: X_train and X_val, of shape (N, d_1, ..., d_k), y_train and y_val, of
             shape (N,), int64, not negative; N of each split is at least 1.
         device: Where training happens.
+        preprocess: What makes inputs of the examples; None if they are inputs.
 
     Returns:
         The four tensors on that device; one that lies there already is not copied.
 
     Raises:
         ValueError: A tensor is missing, empty, misshapen, or has a negative label.
-        TypeError: An entry is not a tensor, or labels are not int64.
+        TypeError: An entry is not a tensor, labels are not int64, or the examples are
+            of a dtype that they cannot be trained on as they are.
     """
     missing = [key for key in DATA_KEYS if key not in data]
     if missing:
@@ -47,6 +52,7 @@ def check_data(
     for split in ("train", "val"):
         X_name, y_name = f"X_{split}", f"y_{split}"
         check_split(X_name, data[X_name], y_name, data[y_name])
+        _check_examples(X_name, data[X_name], preprocess)
     return {key: data[key].to(device) for key in DATA_KEYS}
 
 
@@ -68,6 +74,34 @@ def check_split(X_name: str, X: Tensor, y_name: str, y: Tensor) -> None:
         raise TypeError(f"{y_name} must be int64, but got {y.dtype}")
     if int(y.min()) < 0:
         raise ValueError(f"{y_name} must be >= 0, but has a label {int(y.min())}")
+
+
+def fit_preprocess(
+    preprocess: Preprocess | None,
+    params: Mapping[str, Tensor],
+    device: str | torch.device,
+) -> Preprocess | None:
+    """Bring what makes inputs to the device, in the dtype of the parameters."""
+    if preprocess is None:
+        return None
+    return preprocess.to(device, next(iter(params.values())).dtype)
+
+
+def _check_examples(name: str, X: Tensor, preprocess: Preprocess | None) -> None:
+    """Raise unless examples X (N, d_1, ..., d_k) are inputs or can be made so."""
+    if preprocess is None:
+        if not X.is_floating_point():
+            raise TypeError(
+                f"{name} must be floating where nothing preprocesses it, but got "
+                f"{X.dtype}; cast it, or give preprocess"
+            )
+        return
+    size, shape = math.prod(X.shape[1:]), preprocess.image_shape
+    if size != math.prod(shape):
+        raise ValueError(
+            f"{name} must have {math.prod(shape)} values an example, as preprocess has "
+            f"them for images {shape}, but has {size}"
+        )
 
 
 def check_counts(lowest: int, **counts: int | None) -> None:

@@ -17,6 +17,7 @@ from sweep.errors import DataError
 from sweep.trial import HParams
 
 _KEY = "sweep"
+_SCALE, _SHIFT = "input.scale", "input.shift"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class CheckpointInfo:
         seed: The trial's seed.
         classes: Names of the classes, in the order of the scores.
         image_shape: Channels, height and width of an image.
-        mean: Mean of each channel, taken from images scaled to [0, 1].
     """
 
     number: int
@@ -41,22 +41,32 @@ class CheckpointInfo:
     seed: int
     classes: tuple[str, ...]
     image_shape: tuple[int, ...]
-    mean: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights by name (`W1`, `b1`, ...) and what belongs to them."""
+    """A network, and what makes inputs of images: scale * image + shift.
+
+    Attributes:
+        params: Weights by name: `W1`, `b1`, ...
+        scale: Factor of each value of an image, from 0 to 255, in the order channel,
+            row, column.
+        shift: What is added to each, of scale's shape and dtype.
+        info: The plain numbers beside them.
+    """
 
     params: Mapping[str, torch.Tensor]
+    scale: torch.Tensor
+    shift: torch.Tensor
     info: CheckpointInfo
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of the checkpoint's file."""
+    inputs = {_SCALE: checkpoint.scale, _SHIFT: checkpoint.shift}
     tensors = {
         name: tensor.detach().cpu().contiguous()
-        for name, tensor in checkpoint.params.items()
+        for name, tensor in {**checkpoint.params, **inputs}.items()
     }
     return save(tensors, {_KEY: json.dumps(asdict(checkpoint.info))})
 
@@ -72,8 +82,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             names = file.keys()
             params = {name: file.get_tensor(name) for name in names}
             info = json.loads(file.metadata()[_KEY])
-        lists = {key: tuple(info[key]) for key in ("classes", "image_shape", "mean")}
-        return Checkpoint(params, CheckpointInfo(**{**info, **lists}))
+        scale, shift = params.pop(_SCALE), params.pop(_SHIFT)
+        lists = {key: tuple(info[key]) for key in ("classes", "image_shape")}
+        return Checkpoint(params, scale, shift, CheckpointInfo(**{**info, **lists}))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

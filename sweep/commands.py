@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sweep.config import load
 from sweep.databases import check_sqlite
-from sweep.display import counts_line, settings_lines, summary_table
+from sweep.display import counts_line, inputs_line, settings_lines, summary_table
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
@@ -51,6 +51,7 @@ def check(file: Path, overrides: Sequence[str]) -> int:
     console = Console(highlight=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")
+    console.print(f"inputs    {inputs_line(experiment)}")
     console.print(f"workers   {workers}")
     console.print(f"study     {counts_line(summary)}")
     return 0

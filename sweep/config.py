@@ -99,6 +99,8 @@ def _allowed(error: dict[str, Any]) -> str:
             allowed = expected + _hint(str(error["input"]), expected.split("'")[1::2])
         case "value_error":
             allowed = str(context["error"])
+        case "bool_type":
+            allowed = "true or false"
         case "string_too_short":
             allowed = "text that is not empty"
         case "string_pattern_mismatch":

@@ -173,6 +173,12 @@ def settings_lines(experiment: Experiment) -> Table:
     return table
 
 
+def inputs_line(experiment: Experiment) -> str:
+    """How images become inputs: the data's settings by their names in the YAML."""
+    flip = "true" if experiment.data.flip else "false"
+    return f"normalize: {experiment.data.normalize}, flip: {flip}"
+
+
 def counts_line(summary: StudySummary) -> str:
     """How many trials are in each state, but for the states without any."""
     counts = ((state.value, summary.counts[state]) for state in State)

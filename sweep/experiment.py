@@ -35,6 +35,7 @@ from sweep.trial import HParam, HParams
 from sweep.yaml_file import dump_yaml
 
 DatasetName = Literal["cifar10", "fashion_mnist", "mnist", "digits", "image_folder"]
+NormalizeName = Literal["mean", "channel", "pixel"]
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
 PrunerName = Literal["none", "median", "percentile", "hyperband", "asha"]
 ValueName = Literal["best_val_accuracy", "last_val_accuracy"]
@@ -78,13 +79,15 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which images, and which of them are held out for validation."""
+    """Which images, which are held out for validation, how they become inputs."""
 
     dataset: DatasetName
     root: str = "data"
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
     image_size: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    normalize: NormalizeName = "mean"
+    flip: bool = False
 
 
 class HiddenDims(Section):

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fcnet import Diverged, FullyConnectedNet, Solver, make_schedule
+from fcnet import Diverged, FullyConnectedNet, Preprocess, Solver, make_schedule
 from fcnet.datasets import find_dataset, load_dataset, prepare
 from fcnet.errors import DatasetError
 from fcnet.image_data import Data
@@ -33,7 +33,7 @@ MAX_LOSSES = 1000  # points of a trial's loss curve that are kept
 
 
 def load_data(experiment: Experiment) -> Data:
-    """Load, hold out and normalise the experiment's images; downloads what is missing.
+    """Load, hold out and measure the experiment's images; downloads what is missing.
 
     Returns:
         The training and the validation split; the test split stays where it is.
@@ -49,7 +49,13 @@ def load_data(experiment: Experiment) -> Data:
             cache_dir=dataset_cache(),
             image_size=data.image_size,
         )
-        prepared = prepare(dataset, validation=data.validation, seed=data.seed)
+        prepared = prepare(
+            dataset,
+            validation=data.validation,
+            seed=data.seed,
+            normalize=data.normalize,
+            flip=data.flip,
+        )
     except (DatasetError, OSError) as error:
         raise DataError(f"data: {error}") from error
     return replace(prepared, X_test=None, y_test=None)
@@ -72,19 +78,23 @@ class Objective:
         """Bring the data to the device.
 
         Args:
-            data: The splits; arrays that other processes share are fine.
+            data: The splits; arrays that other processes share are fine. Images stay
+                uint8 there too: minibatches alone become inputs.
             device: A torch device: `cpu`, or `cuda` for the GPU this worker was given.
             threads: CPU threads to compute with.
         """
         torch.set_num_threads(threads)
-        self._data = data
-        self._device = device
+        self._classes = data.classes
         self._tensors = {
             "X_train": _tensor(data.X_train, device),
             "y_train": _tensor(data.y_train, device),
             "X_val": _tensor(data.X_val, device),
             "y_val": _tensor(data.y_val, device),
         }
+        scale, shift = _tensor(data.scale, "cpu"), _tensor(data.shift, "cpu")
+        preprocess = Preprocess(scale, shift, data.image_shape, data.flip)
+        # once for all trials, whose networks are float32
+        self._preprocess = preprocess.to(device, torch.float32)
         self._lanes: dict[int, _Lane] = {}
 
     def advance(
@@ -109,7 +119,9 @@ class Objective:
         return messages
 
     def _begin(self, spec: TrialSpec) -> list[Message]:
-        self._lanes[spec.number] = _Lane(spec, self._tensors, self._data, self._device)
+        self._lanes[spec.number] = _Lane(
+            spec, self._tensors, self._preprocess, self._classes
+        )
         return []
 
     def _train(self, spec: TrialSpec) -> list[Message]:
@@ -136,14 +148,18 @@ class _Lane:
     """One trial in training: its solver, and the best of its epochs so far."""
 
     def __init__(
-        self, spec: TrialSpec, tensors: Mapping[str, Tensor], data: Data, device: str
+        self,
+        spec: TrialSpec,
+        tensors: Mapping[str, Tensor],
+        preprocess: Preprocess,
+        classes: tuple[str, ...],
     ) -> None:
         self.spec = spec
-        self._data = data
+        self._preprocess, self._classes = preprocess, classes
         self._began = time.monotonic()
         self._best: CheckpointInfo | None = None
         self._best_params: Mapping[str, Tensor] = {}
-        self._solver = _make_solver(spec, tensors, data, device)
+        self._solver = _make_solver(spec, tensors, preprocess, len(classes))
         iterations = self._solver.num_iterations
         self._loss_stride = math.ceil(iterations / MAX_LOSSES)
 
@@ -186,7 +202,8 @@ class _Lane:
         """Leave, with the best epoch's checkpoint."""
         best, checkpoint = self._best, None
         if best is not None:
-            checkpoint = encode(Checkpoint(self._best_params, best))
+            inputs = self._preprocess.scale, self._preprocess.shift
+            checkpoint = encode(Checkpoint(self._best_params, *inputs, best))
         return TrialEnded(
             number=self.spec.number,
             attempt=self.spec.attempt,
@@ -205,20 +222,22 @@ class _Lane:
             val_accuracy=val_accuracy,
             hparams=dict(self.spec.hparams),
             seed=self.spec.seed,
-            classes=self._data.classes,
-            image_shape=self._data.image_shape,
-            mean=self._data.mean,
+            classes=self._classes,
+            image_shape=self._preprocess.image_shape,
         )
 
 
 def _make_solver(
-    spec: TrialSpec, tensors: Mapping[str, Tensor], data: Data, device: str
+    spec: TrialSpec,
+    tensors: Mapping[str, Tensor],
+    preprocess: Preprocess,
+    classes: int,
 ) -> Solver:
-    hparams = spec.hparams
+    hparams, device = spec.hparams, preprocess.scale.device
     network = FullyConnectedNet(
         hidden_dims(hparams),
-        input_dim=math.prod(data.image_shape),
-        num_classes=len(data.classes),
+        input_dim=math.prod(preprocess.image_shape),
+        num_classes=classes,
         dropout=float(hparams["dropout"]),
         weight_scale=float(hparams["weight_scale"]),
         reg=float(hparams["reg"]),
@@ -243,6 +262,7 @@ def _make_solver(
         verbose=False,
         device=device,
         seed=spec.seed,
+        preprocess=preprocess,
     )
 
 

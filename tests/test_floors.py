@@ -43,7 +43,7 @@ FCNET_OWNERS = {
     "torchvision": {"datasets"},
     "sklearn": {"datasets"},
     "PIL": {"image_folder"},
-    "numpy": {"datasets", "image_data", "image_folder"},
+    "numpy": {"datasets", "image_data", "image_folder", "image_statistics"},
 }
 
 
@@ -106,7 +106,7 @@ def test_a_foreign_library_is_known_to_its_owner_alone(
 
 def test_fcnet_knows_neither_sweep_nor_its_own_data_sets() -> None:
     """Fcnet stands alone, and its networks do not know where images come from."""
-    images = {"datasets", "image_data", "image_folder"}
+    images = {"datasets", "image_data", "image_folder", "image_statistics"}
     for path in modules("fcnet"):
         for name in imports(path):
             parts = name.split(".")

@@ -14,14 +14,12 @@ from typing import Any
 import mlflow
 import optuna
 import pytest
-import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial
 
-from fcnet import TwoLayerNet
 from fcnet.image_data import Data
-from support import DIGITS
+from support import DIGITS, score
 from sweep.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.timeout(400)  # two sweeps in a test, on whatever machine
@@ -168,12 +166,8 @@ def test_each_checkpoint_loads_and_has_the_recorded_accuracy(
         tracking = f"sqlite:///{folder}/mlflow.db"
         path = mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking)
         checkpoint = read_checkpoint(Path(path))
-        net = TwoLayerNet(64, int(run.data.params["hidden_dim"]), 10)
-        net.params = dict(checkpoint.params)
-        scores = net.loss(torch.from_numpy(digits.X_val))
-        right = (scores.argmax(1) == torch.from_numpy(digits.y_val)).double().mean()
 
-        assert float(right) == run.data.metrics["best_val_accuracy"]
+        assert score(checkpoint, digits) == run.data.metrics["best_val_accuracy"]
 
 
 def test_the_status_is_the_last_line_of_standard_output(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +22,7 @@ from fcnet.datasets import (
     load_dataset,
     prepare,
 )
+from fcnet.image_statistics import NORMALIZATIONS, scale_and_shift
 
 
 def save_image(path: Path, shade: int, size: tuple[int, int] = (4, 3)) -> None:
@@ -317,20 +319,38 @@ def test_every_image_is_trained_or_validated_on(
     np.testing.assert_array_equal(data.X_train, again.X_train)
 
 
-def test_rows_are_channel_major_from_0_to_1_less_the_mean() -> None:
-    """A row holds channel after channel; the training mean of each is taken off."""
+def test_rows_are_the_images_as_they_are_channel_by_channel() -> None:
+    """A row holds channel after channel, each value still a byte; labels go along."""
     dataset = toy_dataset()
     data = prepare(dataset, validation=0.3, seed=0)
-    assert data.X_train.dtype == np.float32
     assert data.X_train.shape == (7, 12)
     assert data.image_shape == (2, 2, 3)
     assert data.X_test is not None
-    train = dataset.train.images[data.y_train] / 255
-    np.testing.assert_allclose(data.mean, train.mean(axis=(0, 1, 2)), rtol=1e-6)
-    for X, y in ((data.X_train, data.y_train), (data.X_val, data.y_val)):
-        expected = dataset.train.images[y] / 255 - np.array(data.mean)
-        rows = expected.transpose(0, 3, 1, 2).reshape(len(y), -1)
-        np.testing.assert_allclose(X, rows, atol=1e-6)
+    assert data.y_test is not None
+    for X, y in (
+        (data.X_train, data.y_train),
+        (data.X_val, data.y_val),
+        (data.X_test, data.y_test),
+    ):
+        assert X.dtype == np.uint8
+        rows = dataset.train.images[y].transpose(0, 3, 1, 2).reshape(len(y), -1)
+        np.testing.assert_array_equal(X, rows)
+
+
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_scale_and_shift_are_of_the_training_part_alone(normalize: str) -> None:
+    """Other images to validate or test on change neither."""
+    dataset = toy_dataset()
+    data = prepare(dataset, validation=0.3, seed=0, normalize=normalize, flip=True)
+    images = dataset.train.images.copy()
+    images[data.y_val] = 0
+    other = replace(dataset, train=replace(dataset.train, images=images), test=None)
+    again = prepare(other, validation=0.3, seed=0, normalize=normalize)
+    np.testing.assert_array_equal(data.scale, again.scale)
+    np.testing.assert_array_equal(data.shift, again.shift)
+    expected = scale_and_shift(data.X_train, 2, normalize)
+    np.testing.assert_array_equal((data.scale, data.shift), expected)
+    assert (data.flip, again.flip) == (True, False)
 
 
 def test_prepare_leaves_the_images_unchanged() -> None:

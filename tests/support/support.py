@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from fcnet import Preprocess, TwoLayerNet
+from fcnet.image_data import Data
+from sweep.checkpoint import Checkpoint
 from sweep.config import load
 from sweep.experiment import Experiment
 from sweep.objective import Objective
@@ -98,6 +103,22 @@ def make_record(
 ) -> TrialRecord:
     """What the study knows of a trial."""
     return TrialRecord(number, state, value, 1, make_spec().hparams, None)
+
+
+def score(checkpoint: Checkpoint, data: Data) -> float:
+    """Accuracy of a two-layer checkpoint on a validation split, all by itself.
+
+    Args:
+        checkpoint: With nothing else, it says how images become inputs.
+        data: The images, which are new to it.
+    """
+    (dim, hidden), shape = checkpoint.params["W1"].shape, checkpoint.info.image_shape
+    net = TwoLayerNet(dim, hidden, len(checkpoint.info.classes))
+    net.params = dict(checkpoint.params)
+    preprocess = Preprocess(checkpoint.scale, checkpoint.shift, shape)
+    scores = net.loss(preprocess(torch.from_numpy(data.X_val)))
+    right = scores.argmax(1) == torch.from_numpy(data.y_val)
+    return float(right.double().mean())
 
 
 class InProcessPool:

@@ -17,7 +17,6 @@ INFO = CheckpointInfo(
     seed=0,
     classes=("cat", "dög"),
     image_shape=(3, 32, 32),
-    mean=(0.1, 0.2, 0.3),
 )
 
 
@@ -25,12 +24,15 @@ def test_a_checkpoint_reads_back_as_it_was_written(tmp_path: Path) -> None:
     """Every bit of the weights and every number beside them."""
     params = {"W1": torch.randn(3, 4).T, "b1": torch.randn(4, dtype=torch.float64)}
     file = tmp_path / "net.safetensors"
-    file.write_bytes(encode(Checkpoint(params, INFO)))
+    scale, shift = torch.rand(12), torch.rand(24)[::2]
+    file.write_bytes(encode(Checkpoint(params, scale, shift, INFO)))
     found = read_checkpoint(file)
 
     assert found.info == INFO
     assert found.params.keys() == params.keys()
     assert all(torch.equal(found.params[name], params[name]) for name in params)
+    assert torch.equal(found.scale, scale)
+    assert torch.equal(found.shift, shift)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\xff" * 64])

@@ -114,9 +114,18 @@ def test_check_prints_the_plan_and_writes_nothing(file: Path) -> None:
     assert "hidden_dim     int 4 to 16" in result.stdout
     assert "searched" in result.stdout
     assert "data      found: digits" in result.stdout
+    assert "inputs    normalize: mean, flip: false" in result.stdout
     assert "each with 1 CPU and 1 trial at a time" in result.stdout
     assert "no trials yet" in result.stdout
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_check_says_how_images_become_inputs(file: Path) -> None:
+    """Both settings of the data show as the YAML spells them."""
+    settings = ("--set", "data.normalize=pixel", "--set", "data.flip=true")
+    result = call("check", str(file), *settings)
+
+    assert "inputs    normalize: pixel, flip: true" in result.stdout
 
 
 def test_check_says_what_is_missing(file: Path) -> None:

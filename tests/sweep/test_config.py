@@ -41,6 +41,17 @@ def test_a_distribution_is_what_makes_a_setting_searched(tmp_path: Path) -> None
     assert experiment.hparams({"hidden_dim": 5})["batch_size"] == 100
 
 
+def test_images_are_less_their_mean_and_never_mirrored_unless_asked(
+    tmp_path: Path,
+) -> None:
+    """The defaults, and that each may be asked for."""
+    plain = make_experiment(tmp_path).data
+    asked = make_experiment(tmp_path, "data.normalize=channel", "data.flip=true").data
+
+    assert (plain.normalize, plain.flip) == ("mean", False)
+    assert (asked.normalize, asked.flip) == ("channel", True)
+
+
 def test_yaml_1_2_makes_1e_3_a_number(tmp_path: Path) -> None:
     """Exponents need no dot, and yes is text rather than true."""
     experiment = make_experiment(tmp_path, "model.weight_scale=1e-3", "name=yes")
@@ -210,6 +221,23 @@ def test_hidden_layers_are_a_list_or_a_number_of_them_with_widths(
             "String should have at most 500 characters",
         ),
         ("name: digits\n", "", "wrong.yaml: name: missing; it is required"),
+        (
+            "data: {dataset: digits}",
+            "data: {dataset: digits, normalize: pixels}",
+            "wrong.yaml:2: data.normalize: found 'pixels'; allowed: 'mean', 'channel' "
+            "or 'pixel' (did you mean pixel?)",
+        ),
+        (
+            "data: {dataset: digits}",
+            "data: {dataset: digits, flip: yes}",
+            "wrong.yaml:2: data.flip: found 'yes'; allowed: true or false",
+        ),
+        (
+            "data: {dataset: digits}",
+            "data: {dataset: digits, filp: true}",
+            "wrong.yaml:2: data.filp: unknown key; allowed: dataset, root, validation, "
+            "image_size, seed, normalize, flip (did you mean flip?)",
+        ),
         (
             "data: {dataset: digits}",
             "data: digits",

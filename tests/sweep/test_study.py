@@ -218,11 +218,21 @@ def test_the_same_seed_proposes_the_same_trials(tmp_path: Path) -> None:
     assert proposals[0] == proposals[1] != proposals[2]
 
 
-def test_a_study_made_with_other_settings_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("solver.batch_size", "100", "50"),
+        ("data.normalize", "mean", "pixel"),
+        ("data.flip", "False", "True"),
+    ],
+)
+def test_a_study_made_with_other_settings_is_refused(
+    tmp_path: Path, key: str, old: str, new: str
+) -> None:
     """Its trials would not compare; the message says what differs."""
     OptunaStudy(make_experiment(tmp_path))
-    with pytest.raises(StoreError, match=r"solver.batch_size was 100 and is 50"):
-        OptunaStudy(make_experiment(tmp_path, "solver.batch_size=50"))
+    with pytest.raises(StoreError, match=f"{key} was {old} and is {new}"):
+        OptunaStudy(make_experiment(tmp_path, f"{key}={new.lower()}"))
 
 
 def test_more_trials_another_sampler_or_pruner_are_no_other_settings(
