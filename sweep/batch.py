@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from mlflow.entities import Metric, Param
 
 from sweep.run_writers import RunId
-from sweep.runs import ATTEMPT, REASON, STATE
+from sweep.runs import ATTEMPT, REASON, SAME_AS, STATE
 from sweep.trial import EpochReport, Event, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
@@ -45,6 +45,8 @@ def fold(batch: Batch, event: Event, known: TrialRun | None) -> None:
         assert event.record is not None
         batch.last = event
         batch.tags[STATE] = event.record.state.value
+        if said.same_as is not None:
+            batch.tags[SAME_AS] = str(said.same_as)
         if event.record.reason is not None:
             batch.tags[REASON] = event.record.reason[-_MAX_TAG:]
         if event.record.state.is_finished:

@@ -152,6 +152,7 @@ class Study(Section):
     trials: Annotated[int, Field(ge=1)] = 64
     timeout: Annotated[float | None, BeforeValidator(seconds)] = None
     sampler: SamplerName = "tpe"
+    startup_trials: Annotated[int, Field(ge=1)] = 10
     pruner: PrunerName = "hyperband"
     seed: Annotated[int, Field(ge=0)] = 0
     value: ValueName = "best_val_accuracy"

@@ -31,6 +31,9 @@ class Study(Protocol):
     def ask(self) -> TrialSpec:
         """Propose a trial, or hand out one that waits."""
 
+    def find_same(self, spec: TrialSpec) -> TrialEnded | None:
+        """How the trial will end, if one of the same hparams has; None if none has."""
+
     def report(self, report: EpochReport) -> bool:
         """Store an epoch; whether the trial is to be pruned."""
 
@@ -140,15 +143,22 @@ class Loop:
         return self._failures >= self._budget.max_failures
 
     def _fill(self) -> None:
-        done, elapsed = self._study.done, self._clock() - self._began
+        elapsed = self._clock() - self._began
         while self._pool.room() and self._budget.wants_more(
-            done, len(self._running), elapsed
+            self._study.done, len(self._running), elapsed
         ):
-            spec = self._study.ask()
-            self._running[spec.number] = spec
+            self._start(self._study.ask())
+
+    def _start(self, spec: TrialSpec) -> None:
+        """Hand a trial to the pool, unless its result is known."""
+        self._running[spec.number] = spec
+        for listener in self._listeners:
+            listener.started(spec)
+        ended = self._study.find_same(spec)
+        if ended is None:
             self._pool.submit(spec)
-            for listener in self._listeners:
-                listener.started(spec)
+        else:
+            self._take_ending(ended)
 
     def _take(self, message: Message) -> None:
         spec = self._running.get(message.number)

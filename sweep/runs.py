@@ -16,6 +16,7 @@ from sweep.paths import sqlite_file
 PARENT = "mlflow.parentRunId"
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
+SAME_AS = "sweep.same_as"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ one transaction before the loop goes on.
 """
 
 from collections import Counter
-from typing import assert_never
+from typing import Any, assert_never
 
 import optuna
 from optuna.storages import RDBStorage
@@ -35,6 +35,10 @@ _DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _ATTEMPT = "attempt"  # attributes of a trial
 _LOST = "lost"
 _REASON = "reason"
+_SAME_AS = "same_as"
+_DIVERGED = "diverged"
+
+Params = frozenset[tuple[str, Any]]
 
 
 class OptunaStudy:
@@ -75,7 +79,10 @@ class OptunaStudy:
             self._tables.add(trial)
         if experiment.study.sampler != "grid":  # which asks what it has tried
             self._memory.limit()
-        self._done = sum(trial.state in _DONE for trial in stored)
+        self._done = 0
+        self._results: dict[Params, int] = {}
+        for trial in stored:
+            self._count(trial)
 
     @property
     def _trials(self) -> list[FrozenTrial]:
@@ -118,6 +125,33 @@ class OptunaStudy:
                 suggest(trial, name, distribution)
         return trial
 
+    def find_same(self, spec: TrialSpec) -> TrialEnded | None:
+        """How a trial will end, if a finished one has the same hyperparameters.
+
+        All of a trial's draws come from hyperparameters and seed, so it would train to
+        the very same curve.
+
+        Returns:
+            The ending to tell for it; None if there is no such trial.
+        """
+        params = self._frozen(self._running[spec.number]).params
+        number = self._results.get(frozenset(params.items()))
+        if number is None:
+            return None
+        record = _record(self._experiment, self._memory.get_trial(number))
+        ending = Ending.COMPLETE if record.state is State.COMPLETE else Ending.PRUNED
+        if record.reason == _DIVERGED:
+            ending = Ending.DIVERGED
+        curve = self._memory.get_trial(number).intermediate_values
+        return TrialEnded(
+            spec.number,
+            spec.attempt,
+            ending,
+            best_val_accuracy=max(curve.values(), default=None),
+            best_epoch=record.epoch,
+            same_as=number,
+        )
+
     def report(self, report: EpochReport) -> bool:
         """Store an epoch's validation accuracy; a step that is known stays as it is.
 
@@ -139,10 +173,12 @@ class OptunaStudy:
             again.
         """
         trial = self._running.pop(ended.number)
+        if ended.same_as is not None:
+            self._copy_curve(trial, ended.same_as)
         self._note_ending(trial, ended)
         frozen = self._frozen(trial)
         self._tables.end(frozen)
-        self._done += frozen.state in _DONE
+        self._count(frozen)
         return _record(self._experiment, frozen)
 
     def _note_ending(self, trial: Trial, ended: TrialEnded) -> None:
@@ -154,7 +190,7 @@ class OptunaStudy:
             case Ending.PRUNED:
                 self._finish(trial, TrialState.PRUNED)
             case Ending.DIVERGED:
-                self._finish(trial, TrialState.PRUNED, reason="diverged")
+                self._finish(trial, TrialState.PRUNED, reason=_DIVERGED)
             case Ending.FAILED:
                 self._finish(trial, TrialState.FAIL, reason=ended.reason)
             case Ending.INTERRUPTED:
@@ -172,6 +208,18 @@ class OptunaStudy:
     def summary(self) -> StudySummary:
         """What the study says now."""
         return _summarise(self._experiment, self._trials)
+
+    def _count(self, trial: FrozenTrial) -> None:
+        if trial.state in _DONE:
+            self._done += 1
+            self._results.setdefault(frozenset(trial.params.items()), trial.number)
+
+    def _copy_curve(self, trial: Trial, number: int) -> None:
+        trial.set_user_attr(_SAME_AS, number)
+        curve = self._memory.get_trial(number).intermediate_values
+        for epoch, value in curve.items():
+            trial.report(value, epoch)
+            self._tables.report(trial.number, epoch, value)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self._memory.get_trial(trial._trial_id)

@@ -96,6 +96,8 @@ class TrialEnded:
         seconds: Time since the attempt began.
         checkpoint: The best epoch's checkpoint, encoded; None if there is none.
         reason: What happened, for people: the traceback of a FAILED attempt, say.
+        same_as: The finished trial of the same hparams whose result this is, where
+            nothing was trained.
     """
 
     number: int
@@ -106,6 +108,7 @@ class TrialEnded:
     seconds: float = 0.0
     checkpoint: bytes | None = None
     reason: str | None = None
+    same_as: int | None = None
 
 
 Message = EpochReport | TrialEnded

@@ -116,8 +116,8 @@ def test_hidden_layers_are_a_list_or_a_number_of_them_with_widths(
             "trials: 4",
             "trails: 4",
             "wrong.yaml:11: study.trails: unknown key; allowed: trials, timeout, "
-            "sampler, pruner, seed, value, max_failures, storage, enqueue "
-            "(did you mean trials?)",
+            "sampler, startup_trials, pruner, seed, value, max_failures, storage, "
+            "enqueue (did you mean trials?)",
         ),
         (
             "trials: 4",

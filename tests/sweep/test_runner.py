@@ -35,6 +35,7 @@ class Company:
     Attributes:
         log: What happened, in words.
         script: What each trial says, epoch by epoch; trials without one complete.
+        same: Trials whose result is that of another one.
         lanes: How many trials run at a time.
     """
 
@@ -42,6 +43,7 @@ class Company:
         self.log: list[str] = []
         self.script: dict[int, deque[Message]] = {}
         self.prune_at: dict[int, int] = {}
+        self.same: dict[int, int] = {}
         self.lanes = lanes
         self.done = 0
         self._numbers = 0
@@ -54,6 +56,12 @@ class Company:
             return self._waiting.pop()
         self._numbers += 1
         return make_spec(self._numbers - 1)
+
+    def find_same(self, spec: TrialSpec) -> TrialEnded | None:
+        original = self.same.get(spec.number)
+        if original is None:
+            return None
+        return make_ended(spec.number, same_as=original)
 
     def report(self, report: EpochReport) -> bool:
         self.log.append(f"report {report.number} epoch {report.epoch}")
@@ -129,8 +137,8 @@ def test_a_trial_goes_from_ask_to_tell_and_the_listener_hears_all_of_it() -> Non
     company.script[0] = deque([make_report(epoch=1), make_report(epoch=2)])
 
     assert run(company) == [
-        "submit 0 attempt 0",
         "started 0",
+        "submit 0 attempt 0",
         "reported 0",
         "report 0 epoch 1",
         "reported 0",
@@ -138,6 +146,16 @@ def test_a_trial_goes_from_ask_to_tell_and_the_listener_hears_all_of_it() -> Non
         "tell 0 complete",
         "ended 0 COMPLETE",
     ]
+
+
+def test_a_trial_whose_result_is_known_is_told_and_not_trained() -> None:
+    """It counts, and the next one is asked for at once."""
+    company = Company()
+    company.same[1] = 0
+
+    log = run(company, trials=2)
+    assert log[-3:] == ["started 1", "tell 1 complete", "ended 1 COMPLETE"]
+    assert "submit 1 attempt 0" not in log
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 8])

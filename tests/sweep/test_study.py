@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -174,6 +175,69 @@ def test_a_trial_is_stored_as_optuna_itself_would_store_it(tmp_path: Path) -> No
         assert ours.datetime_start <= ours.datetime_complete
         optunas._trial_id = ours._trial_id
         assert ours == optunas
+
+
+ONE_POINT = """\
+name: digits
+data: {dataset: digits}
+model: {hidden_dim: {choice: [8]}}
+study: {sampler: random, pruner: none}
+"""
+
+
+@pytest.mark.parametrize("ending", [Ending.COMPLETE, Ending.PRUNED, Ending.DIVERGED])
+def test_a_trial_of_known_hyperparameters_gets_the_known_result(
+    tmp_path: Path, ending: Ending
+) -> None:
+    """Value, state, reason and curve, with the number of the trial it is taken from."""
+    experiment = make_experiment(tmp_path, text=ONE_POINT)
+    study = OptunaStudy(experiment)
+    first = study.ask()
+    assert study.find_same(first) is None
+    study.report(make_report(epoch=1, accuracy=0.7))
+    study.tell(make_ended(ending=ending, accuracy=0.7))
+
+    ended = OptunaStudy(experiment)  # a study that goes on knows its results too
+    spec = ended.ask()
+    same = ended.find_same(spec)
+    assert same is not None
+    assert (same.same_as, same.ending) == (0, ending)
+    assert (same.best_val_accuracy, same.best_epoch) == (0.7, 1)
+    ended.tell(same)
+    before, after = stored(experiment)
+    assert (after.state, after.values) == (before.state, before.values)
+    assert after.intermediate_values == before.intermediate_values
+    assert after.user_attrs == {**before.user_attrs, "same_as": 0}
+    assert ended.done == 2
+
+
+def test_a_failed_trial_is_no_known_result(tmp_path: Path) -> None:
+    """It says nothing about its hyperparameters."""
+    study = OptunaStudy(make_experiment(tmp_path, text=ONE_POINT))
+    end(study, study.ask(), Ending.FAILED)
+
+    assert study.find_same(study.ask()) is None
+
+
+def test_no_more_trials_are_random_than_asked_for_however_many_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From then on TPE has its say, as soon as there is a result."""
+    modelled: list[int] = []
+    sample = optuna.samplers.TPESampler._sample
+
+    def spy(sampler: Any, study: Any, trial: FrozenTrial, space: Any) -> Any:
+        modelled.append(trial.number)
+        return sample(sampler, study, trial, space)
+
+    monkeypatch.setattr(optuna.samplers.TPESampler, "_sample", spy)
+    study = OptunaStudy(make_experiment(tmp_path, "study.startup_trials=4"))
+    first = study.ask()
+    end(study, first, Ending.PRUNED)
+    for _ in range(6):
+        study.ask()
+
+    assert modelled == [4, 5, 6]
 
 
 def test_enqueued_settings_are_tried_first_and_once(tmp_path: Path) -> None:

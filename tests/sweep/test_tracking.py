@@ -143,6 +143,17 @@ def test_checkpoint_and_failure_are_artifacts(folder: Path) -> None:
     assert load(folder / "copy.yaml") == experiment
 
 
+def test_a_result_taken_from_another_trial_says_so(folder: Path) -> None:
+    """A tag names that trial, and the best value is there."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    tracker.write([Event(1000, make_spec()), ended(State.COMPLETE, same_as=3)])
+
+    child = runs(experiment)["trial-0000"]
+    assert child.data.tags["sweep.same_as"] == "3"
+    assert child.data.metrics["best_val_accuracy"] == 0.5
+
+
 def test_the_study_s_run_has_the_best_value_against_finished_trials(
     folder: Path,
 ) -> None:
