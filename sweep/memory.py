@@ -9,7 +9,7 @@ from typing import Any
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-_RECENT = 275
+_RECENT = 175
 _BEST = 25  # TPE models its good trials by no more than these
 
 

@@ -28,7 +28,7 @@ def test_a_long_study_shows_its_unfinished_best_and_most_recent_trials(
     memory: Memory,
 ) -> None:
     """So that the time for a proposal does not grow with the study."""
-    assert shown(memory) == [*range(26), *range(726, 1001)]
+    assert shown(memory) == [*range(26), *range(826, 1001)]
     assert shown(memory, TrialState.WAITING) == [0]
     assert 0 not in shown(memory, TrialState.COMPLETE)
 
