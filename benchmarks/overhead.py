@@ -68,6 +68,8 @@ study: {pruner: none}
 class Instant:
     """Trials that take no time."""
 
+    lanes = 1
+
     def __init__(self, data: object, device: str, threads: int) -> None:
         self._epochs: dict[TrialSpec, int] = {}
         self._lanes: dict[int, tuple[TrialSpec, int]] = {}

@@ -40,7 +40,8 @@ def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
 def check(file: Path, overrides: Sequence[str]) -> int:
     """Print what `run` would do; returns the exit code."""
     experiment = _load(file, overrides)
-    from sweep.objective import find_data, local_gpus
+    from sweep.data import find_data
+    from sweep.objective import local_gpus
     from sweep.status import read_status
 
     summary, _ = read_status(experiment)

@@ -15,6 +15,7 @@ from sweep.trial import (
     EpochReport,
     HParam,
     HParams,
+    Notice,
     State,
     StudySummary,
     TrialEnded,
@@ -73,6 +74,10 @@ class Display:
     def say(self, message: str) -> None:
         """Print a line of its own: a warning, what happens next."""
         self._console.print(Text(message), soft_wrap=True)
+
+    def noticed(self, notice: Notice) -> None:
+        """Print what a worker has to say."""
+        self.say(notice.text)
 
     def started(self, spec: TrialSpec) -> None:
         """Show that an attempt begins."""

@@ -237,6 +237,11 @@ class Experiment(Section):
         return min(self.study.trials, points)
 
     @property
+    def typical(self) -> HParams:
+        """The settings of a trial in the middle of the space."""
+        return self.hparams({key: d.middle() for key, d in self.space.items()})
+
+    @property
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial may be given."""
         return largest(self.solver.num_epochs)

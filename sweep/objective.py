@@ -1,69 +1,46 @@
-"""One worker's work: the trials it was handed, an epoch at a time.
+"""One worker's work: the trials it was handed, an epoch at a time, as one pack.
 
-The only file that knows fcnet. Knows nothing of Ray: it is called in a worker's process
-or, in tests, in the driver's own.
+Knows nothing of Ray: it is called in a worker's process or, in tests, in the driver's
+own.
 """
 
-import math
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fcnet import Diverged, FullyConnectedNet, Preprocess, Solver, make_schedule
-from fcnet.datasets import find_dataset, load_dataset, prepare
-from fcnet.errors import DatasetError
+from fcnet import Diverged, Pack, Preprocess, Solver
 from fcnet.image_data import Data
-from sweep.checkpoint import Checkpoint, CheckpointInfo, encode
-from sweep.errors import DataError
-from sweep.experiment import Experiment
-from sweep.paths import dataset_cache
-from sweep.trial import Ending, EpochReport, HParams, Message, TrialEnded, TrialSpec
+from sweep.calibration import fastest_pack
+from sweep.lane import Lane, make_solver
+from sweep.trial import Ending, Message, Notice, TrialEnded, TrialSpec
 
-Step = Callable[[TrialSpec], list[Message]]
+_MEASURED_ITERATIONS = 20  # of each size of pack that is tried
 
-MAX_LOSSES = 1000  # points of a trial's loss curve that are kept
+Outcome = Diverged | str | None  # None: it trained; a text: the traceback
 
 
-def load_data(experiment: Experiment) -> Data:
-    """Load, hold out and measure the experiment's images; downloads what is missing.
+@dataclass(frozen=True)
+class Task:
+    """What a worker is handed before its first trial.
 
-    Returns:
-        The training and the validation split; the test split stays where it is.
-
-    Raises:
-        DataError: if they are missing and cannot be fetched, or cannot be read.
+    Attributes:
+        data: The splits; arrays that other processes share are fine. Images stay uint8
+            on the device, too: minibatches alone become inputs.
+        lanes: The most trials to train at a time.
+        typical: A trial like those to come, if fewer lanes are welcome where they are
+            as fast: it is measured. None if `lanes` is an order.
     """
-    data = experiment.data
-    try:
-        dataset = load_dataset(
-            data.dataset,
-            Path(data.root),
-            cache_dir=dataset_cache(),
-            image_size=data.image_size,
-        )
-        prepared = prepare(
-            dataset,
-            validation=data.validation,
-            seed=data.seed,
-            normalize=data.normalize,
-            flip=data.flip,
-        )
-    except (DatasetError, OSError) as error:
-        raise DataError(f"data: {error}") from error
-    return replace(prepared, X_test=None, y_test=None)
 
-
-def find_data(experiment: Experiment) -> tuple[bool, str]:
-    """Whether the experiment's images are there, and a sentence on what was found."""
-    return find_dataset(experiment.data.dataset, Path(experiment.data.root))
+    data: Data
+    lanes: int
+    typical: TrialSpec | None = None
 
 
 def local_gpus() -> int:
@@ -72,18 +49,22 @@ def local_gpus() -> int:
 
 
 class Objective:
-    """The lanes of one worker, one trial each, on one device."""
+    """The lanes of one worker, one trial each, on one device.
 
-    def __init__(self, data: Data, device: str, threads: int) -> None:
-        """Bring the data to the device.
+    Attributes:
+        lanes: The most trials it trains at a time.
+    """
+
+    def __init__(self, task: Task, device: str, threads: int) -> None:
+        """Bring the data to the device, and find the number of lanes.
 
         Args:
-            data: The splits; arrays that other processes share are fine. Images stay
-                uint8 there too: minibatches alone become inputs.
+            task: What to train on, and how many trials at a time.
             device: A torch device: `cpu`, or `cuda` for the GPU this worker was given.
             threads: CPU threads to compute with.
         """
         torch.set_num_threads(threads)
+        data = task.data
         self._classes = data.classes
         self._tensors = {
             "X_train": _tensor(data.X_train, device),
@@ -95,7 +76,12 @@ class Objective:
         preprocess = Preprocess(scale, shift, data.image_shape, data.flip)
         # once for all trials, whose networks are float32
         self._preprocess = preprocess.to(device, torch.float32)
-        self._lanes: dict[int, _Lane] = {}
+        self._pack = Pack()
+        self._lanes: dict[int, Lane] = {}
+        self.lanes = task.lanes
+        if task.typical is not None and task.lanes > 1:
+            make_solver = partial(self._make_typical, task.typical)
+            self.lanes = fastest_pack(make_solver, task.lanes)
 
     def advance(
         self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
@@ -111,167 +97,80 @@ class Objective:
         """
         messages: list[Message] = []
         for spec in start:
-            messages += self._guarded(spec, self._begin)
+            messages += self._begin(spec)
         for number in stop.keys() & self._lanes.keys():
             messages.append(self._lanes.pop(number).end(stop[number]))
-        for lane in list(self._lanes.values()):
-            messages += self._guarded(lane.spec, self._train)
+        lanes, most = list(self._lanes.values()), self.lanes
+        for lane in lanes:
+            lane.begin_epoch()
+        for lane, outcome in zip(lanes, self._train(lanes), strict=True):
+            messages += self._conclude(lane, outcome)
+        if self.lanes < most:
+            messages.append(
+                Notice(
+                    f"a worker ran out of memory with {most} trials at a time; from "
+                    f"now on it trains {self.lanes}"
+                )
+            )
         return messages
 
+    def _make_lane(self, spec: TrialSpec) -> Lane:
+        return Lane(spec, self._tensors, self._preprocess, self._classes)
+
+    def _make_typical(self, spec: TrialSpec) -> Solver:
+        """A solver of a trial with epochs of few minibatches."""
+        few = _MEASURED_ITERATIONS * int(spec.hparams["batch_size"])
+        tensors = {name: tensor[:few] for name, tensor in self._tensors.items()}
+        return make_solver(spec, tensors, self._preprocess, len(self._classes))
+
     def _begin(self, spec: TrialSpec) -> list[Message]:
-        self._lanes[spec.number] = _Lane(
-            spec, self._tensors, self._preprocess, self._classes
-        )
+        try:
+            self._lanes[spec.number] = self._make_lane(spec)
+        except Exception:  # noqa: BLE001 - whatever it is, the companions go on
+            return [_failed(spec, traceback.format_exc())]
         return []
 
-    def _train(self, spec: TrialSpec) -> list[Message]:
-        lane = self._lanes[spec.number]
-        report = lane.train_epoch()
+    def _train(self, lanes: Sequence[Lane]) -> list[Outcome]:
+        """Train an epoch of each lane, together as far as possible.
+
+        A pack that raises leaves its solvers where they were. Its halves are tried
+        then: memory may be enough for them, and another error is left with its own.
+        """
+        if len(lanes) <= self.lanes:
+            try:
+                return [*self._pack.train_epoch([lane.solver for lane in lanes])]
+            except Exception as error:  # noqa: BLE001 - the companions go on
+                if len(lanes) == 1:
+                    return [traceback.format_exc()]
+                if _is_out_of_memory(error):
+                    self.lanes = len(lanes) // 2
+        middle = len(lanes) // 2
+        return [*self._train(lanes[:middle]), *self._train(lanes[middle:])]
+
+    def _conclude(self, lane: Lane, outcome: Outcome) -> list[Message]:
+        if isinstance(outcome, str):
+            del self._lanes[lane.spec.number]
+            return [_failed(lane.spec, outcome)]
+        if outcome is not None:
+            del self._lanes[lane.spec.number]
+            return [lane.end(Ending.DIVERGED, str(outcome))]
+        report = lane.end_epoch()
         if not lane.is_done:
             return [report]
-        del self._lanes[spec.number]
+        del self._lanes[lane.spec.number]
         return [report, lane.end(Ending.COMPLETE)]
 
-    def _guarded(self, spec: TrialSpec, step: Step) -> list[Message]:
-        """Take a step; what goes wrong in it ends this trial and no other."""
-        try:
-            return step(spec)
-        except Diverged as error:
-            return [self._lanes.pop(spec.number).end(Ending.DIVERGED, str(error))]
-        except Exception:  # noqa: BLE001 - whatever it is, the companions go on
-            self._lanes.pop(spec.number, None)
-            reason = traceback.format_exc()
-            return [TrialEnded(spec.number, spec.attempt, Ending.FAILED, reason=reason)]
+
+def _failed(spec: TrialSpec, reason: str) -> TrialEnded:
+    return TrialEnded(spec.number, spec.attempt, Ending.FAILED, reason=reason)
 
 
-class _Lane:
-    """One trial in training: its solver, and the best of its epochs so far."""
-
-    def __init__(
-        self,
-        spec: TrialSpec,
-        tensors: Mapping[str, Tensor],
-        preprocess: Preprocess,
-        classes: tuple[str, ...],
-    ) -> None:
-        self.spec = spec
-        self._preprocess, self._classes = preprocess, classes
-        self._began = time.monotonic()
-        self._best: CheckpointInfo | None = None
-        self._best_params: Mapping[str, Tensor] = {}
-        self._solver = _make_solver(spec, tensors, preprocess, len(classes))
-        iterations = self._solver.num_iterations
-        self._loss_stride = math.ceil(iterations / MAX_LOSSES)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all its epochs are trained."""
-        return self._solver.epoch >= self._solver.num_epochs
-
-    def train_epoch(self) -> EpochReport:
-        """Train one epoch, and keep its weights if they are the best so far.
-
-        Raises:
-            Diverged: if a loss is not finite.
-        """
-        began, solver = time.monotonic(), self._solver
-        first, learning_rate = solver.iteration, solver.learning_rate
-        solver.train_epoch()
-        losses = solver.loss_history[first:]
-        accuracy = solver.val_acc_history[-1]
-        if self._best is None or accuracy > self._best.val_accuracy:
-            self._best = self._info(accuracy)
-            self._best_params = {k: v.clone() for k, v in solver.model.params.items()}
-        return EpochReport(
-            number=self.spec.number,
-            attempt=self.spec.attempt,
-            epoch=solver.epoch,
-            train_loss=sum(losses) / len(losses),
-            train_accuracy=solver.train_acc_history[-1],
-            val_accuracy=accuracy,
-            learning_rate=learning_rate,
-            losses=tuple(
-                (iteration, loss)
-                for iteration, loss in enumerate(losses, first + 1)
-                if iteration % self._loss_stride == 0
-            ),
-            seconds=time.monotonic() - began,
-        )
-
-    def end(self, ending: Ending, reason: str | None = None) -> TrialEnded:
-        """Leave, with the best epoch's checkpoint."""
-        best, checkpoint = self._best, None
-        if best is not None:
-            inputs = self._preprocess.scale, self._preprocess.shift
-            checkpoint = encode(Checkpoint(self._best_params, *inputs, best))
-        return TrialEnded(
-            number=self.spec.number,
-            attempt=self.spec.attempt,
-            ending=ending,
-            best_val_accuracy=best.val_accuracy if best else None,
-            best_epoch=best.epoch if best else None,
-            seconds=time.monotonic() - self._began,
-            checkpoint=checkpoint,
-            reason=reason,
-        )
-
-    def _info(self, val_accuracy: float) -> CheckpointInfo:
-        return CheckpointInfo(
-            number=self.spec.number,
-            epoch=self._solver.epoch,
-            val_accuracy=val_accuracy,
-            hparams=dict(self.spec.hparams),
-            seed=self.spec.seed,
-            classes=self._classes,
-            image_shape=self._preprocess.image_shape,
-        )
-
-
-def _make_solver(
-    spec: TrialSpec,
-    tensors: Mapping[str, Tensor],
-    preprocess: Preprocess,
-    classes: int,
-) -> Solver:
-    hparams, device = spec.hparams, preprocess.scale.device
-    network = FullyConnectedNet(
-        hidden_dims(hparams),
-        input_dim=math.prod(preprocess.image_shape),
-        num_classes=classes,
-        dropout=float(hparams["dropout"]),
-        weight_scale=float(hparams["weight_scale"]),
-        reg=float(hparams["reg"]),
-        device=device,
-        seed=spec.seed,
-    )
-    optim = ("learning_rate", "momentum", "decay_rate", "beta1", "beta2")
-    return Solver(
-        network,
-        tensors,
-        update_rule=str(hparams["update_rule"]),
-        optim_config={key: float(hparams[key]) for key in optim if key in hparams},
-        schedule=make_schedule(
-            str(hparams["schedule"]),
-            lr_decay=float(hparams.get("lr_decay", 1.0)),
-            step_every=int(hparams.get("step_every", 1)),
-            step_factor=float(hparams.get("step_factor", 1.0)),
-            warmup_epochs=int(hparams["warmup_epochs"]),
-        ),
-        batch_size=int(hparams["batch_size"]),
-        num_epochs=int(hparams["num_epochs"]),
-        verbose=False,
-        device=device,
-        seed=spec.seed,
-        preprocess=preprocess,
-    )
-
-
-def hidden_dims(hparams: HParams) -> list[int]:
-    """The widths of a trial's hidden layers."""
-    if "hidden_dim" in hparams:
-        return [int(hparams["hidden_dim"])]
-    layers = int(hparams["layers"])
-    return [int(hparams[f"width_{layer}"]) for layer in range(1, layers + 1)]
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        return True
+    # what torch raises where a CPU has no more memory has no type of its own
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def _tensor(array: NDArray[np.generic], device: str) -> Tensor:

@@ -19,6 +19,11 @@ def dataset_cache() -> Path:
     return Path(root) / "sweep" / "datasets"
 
 
+def pack_cache() -> Path:
+    """The file of measured pack sizes: `packs.json` beside the decoded data sets."""
+    return dataset_cache().with_name("packs.json")
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file behind a `sqlite:///` address; None for any other kind of store."""
     scheme, _, rest = url.partition("://")

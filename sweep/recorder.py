@@ -7,7 +7,7 @@ from threading import Event as Flag
 from threading import Thread
 
 from sweep.errors import StoreUnavailable, SweepFailed
-from sweep.trial import EpochReport, Event, TrialEnded, TrialRecord, TrialSpec
+from sweep.trial import EpochReport, Event, Notice, TrialEnded, TrialRecord, TrialSpec
 
 _GATHER_S = 0.2  # how long events gather before they are written in one go
 _LONGEST_WAIT_S = 10.0  # between two tries of a store that does not answer
@@ -51,6 +51,9 @@ class Recorder:
     def ended(self, ended: TrialEnded, record: TrialRecord) -> None:
         """Take down how an attempt ended, and what the study made of it."""
         self._put(Event(_now_ms(), ended, record))
+
+    def noticed(self, notice: Notice) -> None:
+        """Leave out what is about a worker, not a trial."""
 
     def close(self) -> None:
         """Write what is left, and end the thread.

@@ -12,6 +12,7 @@ from sweep.trial import (
     Ending,
     EpochReport,
     Message,
+    Notice,
     State,
     TrialEnded,
     TrialRecord,
@@ -68,6 +69,9 @@ class Listener(Protocol):
 
     def ended(self, ended: TrialEnded, record: TrialRecord) -> None:
         """An attempt ended, and this is what the study made of it."""
+
+    def noticed(self, notice: Notice) -> None:
+        """A worker has something to say."""
 
 
 class Loop:
@@ -161,6 +165,10 @@ class Loop:
             self._take_ending(ended)
 
     def _take(self, message: Message) -> None:
+        if isinstance(message, Notice):
+            for listener in self._listeners:
+                listener.noticed(message)
+            return
         spec = self._running.get(message.number)
         if spec is None or spec.attempt != message.attempt:
             return  # a late word of an attempt that was given up

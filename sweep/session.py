@@ -8,17 +8,18 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from sweep.budget import Budget
+from sweep.data import load_data
 from sweep.display import Display
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
-from sweep.objective import Objective, load_data
+from sweep.objective import Objective, Task
 from sweep.plan import plan_workers
 from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
 from sweep.tracking_process import TrackerProcess
-from sweep.trial import StudySummary
+from sweep.trial import StudySummary, TrialSpec
 from sweep.workers import RayPool
 
 
@@ -55,9 +56,11 @@ def run_sweep(
         data = load_data(experiment)
         tracker.check()
         console.print(f"{len(data.y_train)} images to train on, {plan}")
+        typical = TrialSpec(0, 0, experiment.typical, experiment.study.seed)
+        task = Task(data, plan.lanes, typical if plan.is_measured else None)
         background = stack.enter_context(ThreadPoolExecutor(1))
         opening = background.submit(_open_stores, experiment, tracker)
-        pool.load(data)
+        pool.load(task)
         study = opening.result()
         on_ready()
         return _run(experiment, console, interrupt, pool, study, tracker)

@@ -60,6 +60,10 @@ class IntRange(Range):
         """All values in order; a log range has no grid, so it is empty."""
         return () if self.log else tuple(range(self.low, self.high + 1, self.step or 1))
 
+    def middle(self) -> int:
+        """A whole number about the middle of the range; of its logarithm, if log."""
+        return round(_middle(self))
+
     def __str__(self) -> str:
         return f"int {self.low} to {self.high}{_suffix(self)}"
 
@@ -85,6 +89,10 @@ class FloatRange(Range):
         # rounding must not carry the last point past the end
         points = (self.low + index * self.step for index in range(count))
         return tuple(min(point, self.high) for point in points)
+
+    def middle(self) -> float:
+        """The middle of the range; of its logarithm, if log."""
+        return _middle(self)
 
     def __str__(self) -> str:
         return f"float {self.low:g} to {self.high:g}{_suffix(self)}"
@@ -115,6 +123,10 @@ class Choice:
         """The options themselves."""
         return self.options
 
+    def middle(self) -> HParam:
+        """The first option: there is no middle."""
+        return self.options[0]
+
     def __str__(self) -> str:
         return "one of " + ", ".join(map(str, self.options))
 
@@ -139,6 +151,12 @@ class Condition:
 Distribution = IntRange | FloatRange | Choice
 Space = Mapping[str, Distribution]
 Setting = HParam | Distribution
+
+
+def _middle(range_: Range) -> float:
+    if range_.log:
+        return math.sqrt(range_.low * range_.high)
+    return (range_.low + range_.high) / 2
 
 
 def _suffix(range_: Range) -> str:

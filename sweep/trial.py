@@ -111,7 +111,18 @@ class TrialEnded:
     same_as: int | None = None
 
 
-Message = EpochReport | TrialEnded
+@dataclass(frozen=True)
+class Notice:
+    """Something about a worker that people should know.
+
+    Attributes:
+        text: A sentence.
+    """
+
+    text: str
+
+
+Message = EpochReport | TrialEnded | Notice
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,13 @@ _READY_S = 120.0  # how long the first worker may take to start
 
 
 class Work(Protocol):
-    """What a worker does; see objective.Objective."""
+    """What a worker does; see objective.Objective.
+
+    Attributes:
+        lanes: How many trials it trains at a time; may shrink.
+    """
+
+    lanes: int
 
     def advance(
         self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
@@ -30,7 +36,7 @@ class Work(Protocol):
         """Begin trials, end others, and train every lane for one epoch."""
 
 
-MakeWork = Callable[[Any, str, int], Work]  # data, device, threads
+MakeWork = Callable[[Any, str, int], Work]  # task, device, threads
 
 
 class _Worker:
@@ -41,23 +47,25 @@ class _Worker:
         self._make_work, self._device, self._threads = make_work, device, threads
         self._work: Work | None = None
 
-    def load(self, data: Any) -> None:
-        """Take the data, once."""
-        self._work = self._make_work(data, self._device, self._threads)
+    def load(self, task: Any) -> int:
+        """Take the task, once; return the number of lanes."""
+        self._work = self._make_work(task, self._device, self._threads)
+        return self._work.lanes
 
     def advance(
         self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
-    ) -> list[Message]:
-        """See Work.advance."""
+    ) -> tuple[list[Message], int]:
+        """See Work.advance; also return the number of lanes."""
         assert self._work is not None, "load comes first"
-        return self._work.advance(start, stop)
+        return self._work.advance(start, stop), self._work.lanes
 
 
 @dataclass
 class _Slot:
-    """A place in the pool: the worker there, its lanes, and what it is told next."""
+    """A place in the pool: the worker there, its trials, and what it is told next."""
 
     actor: Any
+    room: int = 1  # trials that the worker takes at most
     lanes: dict[int, TrialSpec] = field(default_factory=dict)
     start: list[TrialSpec] = field(default_factory=list)
     stop: dict[int, Ending] = field(default_factory=dict)
@@ -127,22 +135,22 @@ class RayPool:
 
         Args:
             plan: How many, with what, and how many trials each trains at a time.
-            make_work: Called in each worker with the data, a torch device and a number
+            make_work: Called in each worker with its task, a torch device and a number
                 of threads; importable by its name there.
         """
         self._plan = plan
         self._make_work = make_work
-        self._data: Any = None
+        self._task: Any = None
         self._slots = [_Slot(self._start_actor()) for _ in range(plan.workers)]
 
-    def load(self, data: Any) -> None:
-        """Hand the data to every worker, through Ray's shared memory.
+    def load(self, task: Any) -> None:
+        """Hand the task to every worker, its arrays through Ray's shared memory.
 
         Raises:
             ClusterError: if no worker has started in time, or the first one could not.
         """
-        self._data = ray.put(data)
-        ready = [slot.actor.load.remote(self._data) for slot in self._slots]
+        self._task = ray.put(task)
+        ready = [slot.actor.load.remote(self._task) for slot in self._slots]
         started, _ = ray.wait(ready, timeout=_READY_S)
         if not started:
             raise ClusterError(
@@ -150,17 +158,19 @@ class RayPool:
                 "`ray status` for what the cluster has free"
             )
         try:
-            ray.get(started)
+            [lanes] = ray.get(started)
         except RayError as error:
             raise ClusterError(f"a worker could not start: {error}") from error
+        for slot in self._slots:
+            slot.room = lanes  # until it says so itself
 
     def room(self) -> int:
         """How many more trials can be submitted now."""
-        return sum(self._plan.lanes - len(slot.lanes) for slot in self._slots)
+        return sum(max(0, slot.room - len(slot.lanes)) for slot in self._slots)
 
     def submit(self, spec: TrialSpec) -> None:
-        """Hand a trial to the worker with the fewest."""
-        slot = min(self._slots, key=lambda slot: len(slot.lanes))
+        """Hand a trial to the worker with the most room."""
+        slot = max(self._slots, key=lambda slot: slot.room - len(slot.lanes))
         slot.lanes[spec.number] = spec
         slot.start.append(spec)
 
@@ -205,9 +215,10 @@ class RayPool:
         slot.start, slot.stop = [], {}
 
     def _collect(self, slot: _Slot) -> list[Message]:
+        messages: list[Message]
         call, slot.call = slot.call, None
         try:
-            messages: list[Message] = ray.get(call)
+            messages, slot.room = ray.get(call)
         except RayTaskError as error:
             return self._replace(slot, Ending.FAILED, str(error))
         except RayError as error:
@@ -227,5 +238,5 @@ class RayPool:
         ray.kill(slot.actor)
         slot.lanes, slot.start, slot.stop = {}, [], {}
         slot.actor = self._start_actor()
-        slot.actor.load.remote(self._data)
+        slot.actor.load.remote(self._task)
         return ended

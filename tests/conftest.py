@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from fcnet.image_data import Data
 from support import make_experiment
-from sweep.objective import load_data
+from sweep.data import load_data
 
 
 @pytest.fixture(scope="session")

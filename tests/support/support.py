@@ -11,13 +11,14 @@ from fcnet.image_data import Data
 from sweep.checkpoint import Checkpoint
 from sweep.config import load
 from sweep.experiment import Experiment
-from sweep.objective import Objective
+from sweep.objective import Objective, Task
 from sweep.runner import Pool
 from sweep.trial import (
     Ending,
     EpochReport,
     HParam,
     Message,
+    Notice,
     State,
     TrialEnded,
     TrialRecord,
@@ -121,6 +122,11 @@ def score(checkpoint: Checkpoint, data: Data) -> float:
     return float(right.double().mean())
 
 
+def make_objective(data: Data, lanes: int = 4) -> Objective:
+    """One worker's work, on a CPU."""
+    return Objective(Task(data, lanes), "cpu", threads=1)
+
+
 class InProcessPool:
     """A pool of one worker in this very process: the same contract, and no Ray."""
 
@@ -164,6 +170,8 @@ def drain(pool: Pool, trials: int) -> Mapping[int, list[Message]]:
     ended = 0
     while ended < trials:
         for message in pool.wait(10.0):
+            if isinstance(message, Notice):
+                continue
             said.setdefault(message.number, []).append(message)
             ended += isinstance(message, TrialEnded)
     return said

