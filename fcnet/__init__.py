@@ -10,6 +10,7 @@ from fcnet.generators import Stream, make_generator
 from fcnet.gradient_check import numeric_gradient, relative_error
 from fcnet.layers import Dropout, Linear, Linear_ReLU, ReLU
 from fcnet.losses import l2_loss, softmax_loss, svm_loss
+from fcnet.pack import Pack
 from fcnet.recipe import create_solver_instance
 from fcnet.schedules import SCHEDULES, Schedule, make_schedule
 from fcnet.solver import Solver
@@ -25,6 +26,7 @@ __all__ = [
     "FullyConnectedNet",
     "Linear",
     "Linear_ReLU",
+    "Pack",
     "ReLU",
     "Schedule",
     "Solver",
