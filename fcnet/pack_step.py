@@ -38,8 +38,8 @@ class _Buffers(NamedTuple):
     hidden: Tensor  # (S + 1, N), the last row zero
     mask: Tensor  # (S, N)
     hidden_lanes: Tensor  # (P * M, N)
-    scores: Tensor  # (P, N, C)
-    log_p: Tensor  # (P, N, C)
+    scores: Tensor  # (P, C, N)
+    log_p: Tensor  # (P, C, N)
     dhidden_lanes: Tensor  # (P, M, N)
     dhidden: Tensor  # (S, N)
     alive: Tensor  # (S, N)
@@ -113,15 +113,15 @@ class PackStep:
         """
         buffers = self._buffers[len(x)]
         lanes = len(self.losses)
-        index = labels.view(1, -1, 1).expand(lanes, -1, -1)
+        index = labels.view(1, 1, -1).expand(lanes, -1, -1)
         hidden, w2 = self._forward(x, buffers, dropout)
-        picked = buffers.log_p.gather(2, index)
+        picked = buffers.log_p.gather(1, index)
         losses = -picked.mean(dim=(1, 2))  # -1/N sum_n log p[n, y[n]]
         if l2:
             losses += self._l2_losses()
         self.losses.copy_(losses)
         minus_ones = torch.full_like(picked, -1)
-        dscores = buffers.log_p.exp_().scatter_add_(2, index, minus_ones)
+        dscores = buffers.log_p.exp_().scatter_add_(1, index, minus_ones)
         return self._backward(dscores, hidden, w2, buffers, dropout)
 
     def _forward(
@@ -138,9 +138,10 @@ class PackStep:
         # 1.3 of it, which is 1 % of the step.
         hidden_lanes = self._rows.pad(buffers.hidden, buffers.hidden_lanes)
         w2_lanes = self._rows.pad(self._w2, self._w2_lanes)
-        b2 = self.params["b2"].unsqueeze(1)
-        torch.baddbmm(b2, hidden_lanes.mT, w2_lanes, out=buffers.scores)
-        torch.log_softmax(buffers.scores, 2, out=buffers.log_p)
+        b2 = self.params["b2"].unsqueeze(2)
+        # W2^T hidden^T + b2: a CPU takes a third of the time that hidden W2 takes it.
+        torch.baddbmm(b2, w2_lanes.mT, hidden_lanes, out=buffers.scores)
+        torch.log_softmax(buffers.scores, 1, out=buffers.log_p)
         return hidden_lanes, w2_lanes
 
     def _l2_losses(self) -> Tensor:
@@ -161,12 +162,12 @@ class PackStep:
         buffers: _Buffers,
         dropout: bool,
     ) -> Gradients:
-        """Carry dscores (P, N, C) back; hidden and w2 are lanes (P, M, .)."""
+        """Carry dscores (P, C, N) back; hidden and w2 are lanes (P, M, .)."""
         dw2, db2 = self._gradients
-        torch.bmm(hidden, dscores, out=self._dw2_lanes)  # dW2 = hidden^T dscores
+        torch.bmm(hidden, dscores.mT, out=self._dw2_lanes)  # dW2 = hidden^T dscores
         self._rows.unpad(self._dw2_lanes, dw2)
-        torch.sum(dscores, 1, out=db2)  # sum_n dscores[n]
-        torch.bmm(w2, dscores.mT, out=buffers.dhidden_lanes)  # dhidden = dscores W2^T
+        torch.sum(dscores, 2, out=db2)  # sum_n dscores[n]
+        torch.bmm(w2, dscores, out=buffers.dhidden_lanes)  # dhidden = dscores W2^T
         dhidden = self._rows.unpad(buffers.dhidden_lanes, buffers.dhidden)
         # A hidden unit is 0 where ReLU cut it off or dropout took it.
         dhidden.mul_(torch.sign(buffers.hidden[: self._rows.total], out=buffers.alive))
@@ -182,8 +183,8 @@ class PackStep:
             hidden=like.new_zeros(total + 1, examples),
             mask=like.new_ones(total, examples),
             hidden_lanes=like.new_empty(lanes * widest, examples),
-            scores=like.new_empty(lanes, examples, classes),
-            log_p=like.new_empty(lanes, examples, classes),
+            scores=like.new_empty(lanes, classes, examples),
+            log_p=like.new_empty(lanes, classes, examples),
             dhidden_lanes=like.new_empty(lanes, widest, examples),
             dhidden=like.new_empty(total, examples),
             alive=like.new_empty(total, examples),
