@@ -4,7 +4,7 @@ Letters: N examples of a minibatch, M examples in all, D inputs of an example, H
 units, C classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from fcnet import Solver, TwoLayerNet
 from fcnet.fast_step import FastStep
+from fcnet.lockstep import Lane, Lockstep, Shape
 from fcnet.minibatches import Minibatches
 from fcnet.preprocess import Preprocess
 from fcnet.step_choice import choose_steps
+from fcnet.update_rules import sgd
 
 N, D, C, M = 100, 3072, 10, 5000
 RATE, REG = 1e-3, 1e-3
@@ -187,5 +189,32 @@ def _gather(minibatches: Minibatches) -> Contender:
         order = torch.randperm(M, device=minibatches.x.device)
         for chosen in torch.split(order, N)[:count]:
             minibatches.gather(chosen)
+
+    return steps
+
+
+def pack(X: Tensor, y: Tensor, widths: Sequence[int]) -> Contender:
+    """Nets of those widths in lockstep, copied in and out as a Pack does it.
+
+    Args:
+        X: Examples, of shape (M, D).
+        y: Labels, of shape (M,), int64.
+        widths: H of each net.
+    """
+    lanes = []
+    for hidden in widths:
+        net = Problem(X, y, hidden).net()
+        configs = {name: {"learning_rate": RATE} for name in net.params}
+        lanes.append(Lane(net, configs, seed=0, epoch=1, iteration=0))
+    like = X.dtype, X.device
+    shape = Shape(tuple(widths), D, C, N, *like, sgd, True, REG > 0, False)
+    minibatches = Minibatches(X, y, N)
+    lockstep = Lockstep(shape, minibatches)
+
+    def steps(count: int) -> None:
+        order = torch.randperm(len(X), device=X.device)
+        lockstep.train(lanes, torch.split(order, N)[:count])
+        for lane in range(len(lanes)):
+            lockstep.params(lane)
 
     return steps

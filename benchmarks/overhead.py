@@ -42,6 +42,7 @@ from sweep.trial import (
     Ending,
     EpochReport,
     Message,
+    Notice,
     TrialEnded,
     TrialRecord,
     TrialSpec,
@@ -125,6 +126,9 @@ class Stopwatch:
         """Nothing to note."""
 
     def reported(self, report: EpochReport) -> None:
+        """Nothing to note."""
+
+    def noticed(self, notice: Notice) -> None:
         """Nothing to note."""
 
     def ended(self, ended: TrialEnded, record: TrialRecord) -> None:

@@ -11,6 +11,7 @@ from fcnet.gradient_check import numeric_gradient, relative_error
 from fcnet.layers import Dropout, Linear, Linear_ReLU, ReLU
 from fcnet.losses import l2_loss, softmax_loss, svm_loss
 from fcnet.minibatches import Minibatches
+from fcnet.pack import Pack
 from fcnet.preprocess import Preprocess
 from fcnet.recipe import create_solver_instance
 from fcnet.schedules import SCHEDULES, Schedule, make_schedule
@@ -28,6 +29,7 @@ __all__ = [
     "Linear",
     "Linear_ReLU",
     "Minibatches",
+    "Pack",
     "Preprocess",
     "ReLU",
     "Schedule",

@@ -8,6 +8,8 @@ Letters: N examples, D inputs of a layer, H outputs of a layer.
 Every tensor of one call has the same floating dtype and lies on the same device.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -154,10 +156,23 @@ class Dropout:
         Dropout.check_probability(p)
         if generator is None:
             return x, None
-        # In float32 on the CPU: the same entries in every dtype and on every device.
-        drawn = torch.rand(x.shape, generator=generator, dtype=torch.float32)
-        mask = (drawn >= p).to(x.device, x.dtype) / (1 - p)
+        mask = Dropout.draw_kept(x.shape, p, generator).to(x.device, x.dtype) / (1 - p)
         return x * mask, mask
+
+    @staticmethod
+    def draw_kept(shape: Sequence[int], p: float, generator: torch.Generator) -> Tensor:
+        """Draw which entries are kept.
+
+        Args:
+            shape: That of the layer's input.
+            p: The probability with which an entry is dropped, 0 <= p < 1.
+            generator: Source of the draw, on the CPU.
+
+        Returns:
+            True for an entry that is kept, of that shape, bool, on the CPU.
+        """
+        # In float32 on the CPU: the same entries in every dtype and on every device.
+        return torch.rand(shape, generator=generator, dtype=torch.float32) >= p
 
     @staticmethod
     def backward(dout: Tensor, cache: DropoutCache) -> Tensor:

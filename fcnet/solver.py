@@ -226,6 +226,20 @@ class Solver:
         X, y = sample(X, y, num_samples, generator)
         return accuracy(self.model, X, y, batch_size, self.preprocess)
 
+    def minibatches_left(self) -> tuple[Tensor, ...]:
+        """Return the indices of each minibatch that is left of this epoch, int64."""
+        generator = make_generator(self.seed, Stream.PERMUTATION, self.epoch + 1)
+        order = torch.randperm(len(self.data["y_train"]), generator=generator)
+        batches = torch.split(order.to(self.data["y_train"].device), self.batch_size)
+        done = self.iteration - self.epoch * self.iterations_per_epoch
+        return batches[done:]
+
+    def end_epoch(self) -> None:
+        """Count an epoch whose updates are made, set the rate, measure accuracies."""
+        self.epoch += 1
+        self._set_learning_rate()
+        self._evaluate()
+
     def state_dict(self) -> State:
         """Return a copy of all that changes in training: tensors and plain numbers."""
         return save_run(self)
@@ -248,26 +262,17 @@ class Solver:
 
     def _epoch(self) -> Iterator[int]:
         """Make the updates left in this epoch and end it; yield the number of each."""
-        generator = make_generator(self.seed, Stream.PERMUTATION, self.epoch + 1)
-        y = self.data["y_train"]
-        order = torch.randperm(len(y), generator=generator).to(y.device)
-        end = (self.epoch + 1) * self.iterations_per_epoch
-        batches = torch.split(order, self.batch_size)[self.iteration - end :]
+        batches = self.minibatches_left()
         self._steps = choose_steps(self, self._steps)
         self._steps.minibatches.start_epoch(self.seed, self.epoch + 1)
         self._steps.begin(self)
+        end = self.iteration + len(batches)
         for iteration, chosen in enumerate(batches, self.iteration + 1):
             self._steps.step(self, chosen)
             if iteration == end:
-                self._end_epoch()
+                self._steps.settle(self)
+                self.end_epoch()
             yield iteration
-
-    def _end_epoch(self) -> None:
-        """Settle and count the epoch, set the learning rate, measure the accuracies."""
-        self._steps.settle(self)
-        self.epoch += 1
-        self._set_learning_rate()
-        self._evaluate()
 
     def _set_learning_rate(self) -> None:
         """Give the configs the learning rate of the epoch to come."""

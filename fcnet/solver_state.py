@@ -4,7 +4,8 @@ Tensors are named `params.W1`, `best_params.W1` and `optim.W1.velocity`; numbers
 what JSON can hold. Both together survive `torch.load(..., weights_only=True)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Protocol, TypedDict
 
 from torch import Tensor
@@ -40,6 +41,19 @@ class State(TypedDict):
 
     tensors: dict[str, Tensor]
     numbers: Numbers
+
+
+_CHANGING = (
+    "epoch",
+    "iteration",
+    "loss_history",
+    "train_acc_history",
+    "val_acc_history",
+    "best_val_acc",
+    "best_epoch",
+    "best_params",
+    "optim_configs",
+)
 
 
 class Run(Protocol):
@@ -92,6 +106,23 @@ def load_run(run: Run, state: State) -> None:
     run.train_acc_history = list(numbers["train_acc_history"])
     run.val_acc_history = list(numbers["val_acc_history"])
     run.best_val_acc, run.best_epoch = numbers["best_val_acc"], numbers["best_epoch"]
+
+
+def hold_run(run: Run) -> Callable[[], None]:
+    """Remember where a run stands; no tensor is copied, as none changes in place.
+
+    Returns:
+        A function that brings the run back there.
+    """
+    params = dict(run.model.params)
+    kept = {name: copy(getattr(run, name)) for name in _CHANGING}
+
+    def restore() -> None:
+        run.model.params.update(params)
+        for name, value in kept.items():
+            setattr(run, name, value)
+
+    return restore
 
 
 def clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,10 +3,15 @@
 A rule is a pure function `(w, dw, config) -> (next_w, next_config)`. The config holds
 settings (plain numbers) and state (tensors of w's shape) of one parameter; the next
 call gets the config that the last one returned. A rule changes none of its arguments.
+
+The rules of this file work element by element, and a setting may as well be a tensor
+that broadcasts to w: so weights of several networks, each with its own settings, move
+in one call.
 """
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +36,8 @@ def sgd(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
     Returns:
         The next weights, of w's shape, and the next config.
     """
-    config = {"learning_rate": DEFAULT_LEARNING_RATE, **config}
-    rate = float(config["learning_rate"])
-    return torch.sub(w, dw, alpha=rate), config  # w' = w - learning_rate dw
+    config = complete_config(sgd, config, w)
+    return w - config["learning_rate"] * dw, config  # w' = w - learning_rate dw
 
 
 def sgd_momentum(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
@@ -51,9 +55,8 @@ def sgd_momentum(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]
     Returns:
         The next weights, of w's shape, and the next config.
     """
-    config = {"learning_rate": DEFAULT_LEARNING_RATE, "momentum": 0.9, **config}
-    momentum, rate = float(config["momentum"]), float(config["learning_rate"])
-    velocity = momentum * _state(config, "velocity", w) - rate * dw
+    config = complete_config(sgd_momentum, config, w)
+    velocity = config["momentum"] * config["velocity"] - config["learning_rate"] * dw
     return w + velocity, {**config, "velocity": velocity}  # w' = w + v'
 
 
@@ -73,12 +76,11 @@ def rmsprop(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
     Returns:
         The next weights, of w's shape, and the next config.
     """
-    defaults = {"learning_rate": DEFAULT_LEARNING_RATE, "decay_rate": 0.99}
-    config = {**defaults, "epsilon": 1e-8, **config}
-    rate, epsilon = float(config["learning_rate"]), float(config["epsilon"])
-    cache = _average(_state(config, "cache", w), dw.square(), config["decay_rate"])
-    step = dw / (cache.sqrt() + epsilon)  # outside the root, as the course has it
-    return torch.sub(w, step, alpha=rate), {**config, "cache": cache}
+    config = complete_config(rmsprop, config, w)
+    cache = _average(config["cache"], dw.square(), config["decay_rate"])
+    # epsilon is outside the root, as the course has it
+    step = dw / (cache.sqrt() + config["epsilon"])
+    return w - config["learning_rate"] * step, {**config, "cache": cache}
 
 
 def adam(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
@@ -94,22 +96,63 @@ def adam(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
     Returns:
         The next weights, of w's shape, and the next config.
     """
-    defaults = {"learning_rate": DEFAULT_ADAM_LEARNING_RATE, "epsilon": 1e-8}
-    config = {**defaults, "beta1": 0.9, "beta2": 0.999, "t": 0, **config}
-    rate, epsilon = float(config["learning_rate"]), float(config["epsilon"])
-    t = int(config["t"]) + 1
-    m = _average(_state(config, "m", w), dw, config["beta1"])
-    v = _average(_state(config, "v", w), dw.square(), config["beta2"])
+    config = complete_config(adam, config, w)
+    t = config["t"] + 1
+    m = _average(config["m"], dw, config["beta1"])
+    v = _average(config["v"], dw.square(), config["beta2"])
     # Both averages start at 0 and are too small at first, by a factor that is known.
-    m_hat = m / (1 - float(config["beta1"]) ** t)
-    v_hat = v / (1 - float(config["beta2"]) ** t)
-    step = m_hat / (v_hat.sqrt() + epsilon)
-    return torch.sub(w, step, alpha=rate), {**config, "m": m, "v": v, "t": t}
+    m_hat = m / (1 - config["beta1"] ** t)
+    v_hat = v / (1 - config["beta2"] ** t)
+    step = m_hat / (v_hat.sqrt() + config["epsilon"])
+    return w - config["learning_rate"] * step, {**config, "m": m, "v": v, "t": t}
 
 
 UPDATE_RULES: Mapping[str, UpdateRule] = MappingProxyType(
     {"sgd": sgd, "sgd_momentum": sgd_momentum, "rmsprop": rmsprop, "adam": adam}
 )
+
+
+# What a rule's config holds at first: settings and counters, and tensors that are zero.
+_NUMBERS: Mapping[UpdateRule, Mapping[str, float]] = {
+    sgd: {"learning_rate": DEFAULT_LEARNING_RATE},
+    sgd_momentum: {"learning_rate": DEFAULT_LEARNING_RATE, "momentum": 0.9},
+    rmsprop: {
+        "learning_rate": DEFAULT_LEARNING_RATE,
+        "decay_rate": 0.99,
+        "epsilon": 1e-8,
+    },
+    adam: {
+        "learning_rate": DEFAULT_ADAM_LEARNING_RATE,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "epsilon": 1e-8,
+        "t": 0,
+    },
+}
+_STATES: Mapping[UpdateRule, tuple[str, ...]] = {
+    sgd: (),
+    sgd_momentum: ("velocity",),
+    rmsprop: ("cache",),
+    adam: ("m", "v"),
+}
+
+
+def complete_config(
+    update_rule: UpdateRule, config: Config, w: Tensor
+) -> dict[str, Any]:
+    """Add to a config what it does not have yet: defaults, and state that is zero.
+
+    Args:
+        update_rule: A rule of UPDATE_RULES.
+        config: The config, which may be empty.
+        w: Weights; state has their shape.
+
+    Returns:
+        The config with every entry that the rule reads.
+    """
+    complete = {**_NUMBERS[update_rule], **config}
+    zero = {k: torch.zeros_like(w) for k in _STATES[update_rule] if k not in config}
+    return complete | zero
 
 
 def default_learning_rate(update_rule: UpdateRule) -> float:
@@ -126,12 +169,6 @@ def default_learning_rate(update_rule: UpdateRule) -> float:
     return DEFAULT_LEARNING_RATE
 
 
-def _state(config: Config, entry: str, w: Tensor) -> Tensor:
-    """Return a tensor of the config, zeros of w's shape if it is not there yet."""
-    value = config.get(entry)
-    return value if isinstance(value, Tensor) else torch.zeros_like(w)
-
-
 def _average(old: Tensor, new: Tensor, decay: float | Tensor) -> Tensor:
     """Return the moving average `decay * old + (1 - decay) * new`."""
-    return float(decay) * old + (1 - float(decay)) * new
+    return decay * old + (1 - decay) * new

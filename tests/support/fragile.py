@@ -11,7 +11,7 @@ from sweep.trial import Ending, Message, TrialEnded, TrialSpec
 class Fragile:
     """Work that dies, or raises, when a trial's learning rate says so."""
 
-    lanes = 1
+    lanes = 2
 
     def __init__(self, data: str, device: str, threads: int) -> None:
         assert (data, device, threads) == ("the data", "cpu", 1)

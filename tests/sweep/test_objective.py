@@ -1,14 +1,19 @@
 """A worker's work: its messages, its lanes, what it keeps of a network."""
 
+import json
 import math
 import pickle
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from fcnet import Pack, Solver
 from fcnet.image_data import Data
 from support import (
     InProcessPool,
@@ -18,12 +23,14 @@ from support import (
     make_spec,
     score,
 )
+from sweep.calibration import choose
 from sweep.checkpoint import read_checkpoint
 from sweep.data import find_data, load_data
 from sweep.errors import DataError
 from sweep.lane import MAX_LOSSES
-from sweep.objective import Objective
-from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
+from sweep.objective import Objective, Task
+from sweep.paths import pack_cache
+from sweep.trial import Ending, EpochReport, Message, Notice, TrialEnded, TrialSpec
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def test_a_trial_reports_each_epoch_and_ends_once(objective: Objective) -> None:
     *reports, ended = train(objective, make_spec(number=4, attempt=2))
 
     assert [m.epoch for m in reports if isinstance(m, EpochReport)] == [1, 2, 3]
-    assert all((m.number, m.attempt) == (4, 2) for m in (*reports, ended))
+    assert {(m.number, m.attempt) for m in curves([*reports, ended])} == {(4, 2)}
     assert isinstance(ended, TrialEnded)
     assert ended.ending is Ending.COMPLETE
     # 1,150 images in minibatches of 100 are 12 iterations, the last a ragged one
@@ -229,3 +236,92 @@ def test_data_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
     assert not find_data(experiment)[0]
     with pytest.raises(DataError, match="data: .*nowhere"):
         load_data(experiment)
+
+
+def test_out_of_memory_halves_the_pack_and_loses_no_epoch(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trials go on from where they stood, with a word to people, and no other."""
+    specs = [make_spec(n, hidden_dim=4 + n) for n in range(5)]
+    alone = [curves(train(make_objective(digits), spec)) for spec in specs]
+    objective = make_objective(digits, lanes=5)
+    train_epoch, epochs = Pack.train_epoch, iter(range(1, 99))
+
+    def tight(pack: Pack, solvers: Sequence[Solver]) -> Any:
+        if next(epochs) > 1 and len(solvers) > 2:
+            raise torch.OutOfMemoryError("no room for more than two")
+        return train_epoch(pack, solvers)
+
+    monkeypatch.setattr(Pack, "train_epoch", tight)
+    said = [m for n in range(3) for m in objective.advance(specs if n == 0 else (), {})]
+    notices = [m.text for m in said if isinstance(m, Notice)]
+    together = [[r for r in curves(said) if r.number == spec.number] for spec in specs]
+
+    assert objective.lanes == 2
+    assert notices == [
+        "a worker ran out of memory with 5 trials at a time; from now on it trains 2"
+    ]
+    for one, other in zip(together, alone, strict=True):
+        assert [r.epoch for r in one] == [1, 2, 3]
+        assert [r.val_accuracy for r in one] == [r.val_accuracy for r in other]
+
+
+def test_a_trial_whose_code_raises_leaves_its_companions_alone(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails with its traceback, they train on."""
+    train_epoch = Pack.train_epoch
+
+    def broken(pack: Pack, solvers: Sequence[Solver]) -> Any:
+        if any(len(solver.model.params["b1"]) == 6 for solver in solvers):
+            raise RuntimeError("a bug with six hidden units")
+        return train_epoch(pack, solvers)
+
+    monkeypatch.setattr(Pack, "train_epoch", broken)
+    objective = make_objective(digits, lanes=5)
+    specs = [make_spec(n, hidden_dim=4 + n, num_epochs=1) for n in range(5)]
+    said = train(objective, *specs)
+    endings = {m.number: m for m in said if isinstance(m, TrialEnded)}
+
+    assert {n for n, m in endings.items() if m.ending is Ending.COMPLETE} == {
+        0,
+        1,
+        3,
+        4,
+    }
+    assert endings[2].ending is Ending.FAILED
+    assert "a bug with six hidden units" in (endings[2].reason or "")
+    assert objective.lanes == 5
+
+
+def test_a_worker_measures_how_many_lanes_are_worth_it_once(
+    digits: Data, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is kept beside the data sets, and asked for there the next time."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    measured = Objective(Task(digits, 8, make_spec()), "cpu", threads=1)
+    [(what, lanes)] = json.loads(pack_cache().read_text()).items()
+    assert measured.lanes == lanes in (1, 2, 4, 8)
+    assert "batch size 100, sgd, at most 8" in what
+
+    pack_cache().write_text(json.dumps({what: 3}))
+    assert Objective(Task(digits, 8, make_spec()), "cpu", threads=1).lanes == 3
+
+
+def test_the_smallest_pack_that_is_nearly_as_fast_as_any_is_chosen() -> None:
+    """Seconds by size: 4 lanes a second is as good as 4.1."""
+    assert choose({1: 1.0, 2: 1.0, 4: 1.0, 8: 1.95}) == 4
+    assert choose({1: 1.0, 2: 2.0}) == 1
+    assert choose({1: 1.0, 2: 1.5}) == 2
+
+
+def test_a_torn_file_of_pack_sizes_is_written_anew(
+    digits: Data, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a cache, no more."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    pack_cache().parent.mkdir(parents=True)
+    pack_cache().write_text('{"torn')
+    lanes = Objective(Task(digits, 2, make_spec()), "cpu", threads=1).lanes
+
+    assert list(json.loads(pack_cache().read_text()).values()) == [lanes]

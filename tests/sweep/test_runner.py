@@ -13,6 +13,7 @@ from sweep.trial import (
     Ending,
     EpochReport,
     Message,
+    Notice,
     State,
     TrialEnded,
     TrialRecord,
@@ -96,8 +97,8 @@ class Company:
                 said = self.script[number].popleft()
             else:
                 said = make_ended(number, attempt=spec.attempt)
-            own = (said.number, said.attempt) == (number, spec.attempt)
-            if isinstance(said, TrialEnded) and own:
+            own = (number, spec.attempt)
+            if isinstance(said, TrialEnded) and (said.number, said.attempt) == own:
                 del self._running[number]
             messages.append(said)
         return messages
@@ -107,6 +108,9 @@ class Company:
 
     def reported(self, report: EpochReport) -> None:
         self.log.append(f"reported {report.number}")
+
+    def noticed(self, notice: Notice) -> None:
+        self.log.append(notice.text)
 
     def ended(self, ended: TrialEnded, record: TrialRecord) -> None:
         self.log.append(f"ended {ended.number} {record.state}")

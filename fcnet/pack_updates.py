@@ -1,0 +1,193 @@
+"""How the weights of many nets move, each with its own settings, in one go.
+
+Letters: P lanes, N examples of a minibatch, D inputs of an example, S hidden units of
+all lanes, C classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fcnet.lane_rows import LaneRows
+from fcnet.pack_step import Gradients, PackStep
+from fcnet.update_rules import Config, UpdateRule, complete_config
+
+# The scale never gets below this: far from the ends of every floating dtype.
+LEAST_SCALE = 2.0**-10
+# Weights that decay faster than this in a step are not worth a scale.
+LEAST_KEEP = 0.5
+
+ParamConfigs = Mapping[str, Config]
+
+
+class Update(Protocol):
+    """Moves the weights of a PackStep along their gradients."""
+
+    def load(self, configs: Sequence[ParamConfigs]) -> None:
+        """Take the configs of each lane, by parameter; the weights are loaded."""
+
+    def prepare(self) -> None:
+        """Do what a step needs now and then, and what no graph can hold."""
+
+    def move(self, x: Tensor, gradients: Gradients) -> None:
+        """Make one update, at fixed addresses, without a wait; gradients are lost."""
+
+    def finish(self) -> None:
+        """Make the scale 1, so that the weights are what they are."""
+
+    def configs(self, lane: int, steps: int) -> ParamConfigs:
+        """Return copies of a lane's configs after so many steps, at least one."""
+
+
+def keeps_scale(learning_rate: float, reg: float) -> bool:
+    """Whether ScaledSgd is meant for a learning rate and a strength of the L2 term."""
+    return LEAST_KEEP <= 1 - 2 * learning_rate * reg <= 1
+
+
+class ScaledSgd:
+    """Plain sgd: the update of the first layer is the matrix product of its gradient.
+
+    The L2 term would shrink all weights in every step, in a pass over them. Instead
+    they are kept as `scale * W1` and the scale shrinks (Shalev-Shwartz et al., Pegasos,
+    2011, section 2.4; Bottou, Stochastic Gradient Descent Tricks, 2012, section 5.1):
+
+        scale' = (1 - 2 lr reg) scale,  W1' = W1 - lr / scale' dW1
+    """
+
+    def __init__(self, step: PackStep, rows: LaneRows) -> None:
+        """Take the nets whose weights are to move."""
+        self._step, self._rows = step, rows
+        self._rates = {k: _column(w) for k, w in step.params.items()}
+        self._keep = {k: _column(step.params[k]) for k in ("W1", "W2")}
+        self._least_keep = self._least_scale = 1.0
+        self._configs: Sequence[ParamConfigs] = ()
+
+    def load(self, configs: Sequence[ParamConfigs]) -> None:
+        """Take the learning rates of each lane."""
+        self._configs = configs
+        for lane, by_name in enumerate(configs):
+            for name, rates in self._rates.items():
+                room = self._rows.lane(name, rates, lane)
+                _write(room, by_name[name]["learning_rate"])
+        for name, keep in self._keep.items():
+            decay = self._rates[name] * self._rows.spread(self._step.reg)
+            torch.sub(1, decay, alpha=2, out=keep)
+        self._step.scale.fill_(1)
+        self._least_keep, self._least_scale = float(self._keep["W1"].min()), 1.0
+
+    def prepare(self) -> None:
+        """Put the scale back into the weights before it gets too small."""
+        if self._least_scale * self._least_keep < LEAST_SCALE:
+            self.finish()
+        self._least_scale *= self._least_keep
+
+    def move(self, x: Tensor, gradients: Gradients) -> None:
+        """Make one update on inputs x (N, D)."""
+        w1, b1, w2, b2 = (self._step.params[name] for name in ("W1", "b1", "W2", "b2"))
+        rates, scale, share = self._rates, self._step.scale, -1 / len(x)
+        # w - lr (dw + 2 reg w) = (1 - 2 lr reg) w - lr dw, lr the learning rate
+        w2.mul_(self._keep["W2"]).addcmul_(rates["W2"], gradients.W2, value=share)
+        b2.addcmul_(rates["b2"], gradients.b2, value=share)
+        db1 = gradients.hidden.sum(dim=1, keepdim=True)
+        b1.addcmul_(rates["b1"], db1, value=share)
+        scale.mul_(self._keep["W1"])
+        dhidden = gradients.hidden.mul_(rates["W1"] / scale)
+        w1.addmm_(dhidden, x, alpha=share)
+
+    def finish(self) -> None:
+        """Put the scale into the weights."""
+        self._step.params["W1"].mul_(self._step.scale)
+        self._step.scale.fill_(1)
+        self._least_scale = 1.0
+
+    def configs(self, lane: int, steps: int) -> ParamConfigs:
+        """Return a lane's configs, in which sgd changes nothing."""
+        return self._configs[lane]
+
+
+class RuleUpdate:
+    """Any rule of UPDATE_RULES, on the weights of all lanes at once."""
+
+    def __init__(self, step: PackStep, rows: LaneRows, update_rule: UpdateRule) -> None:
+        """Take the nets whose weights are to move, and the rule."""
+        self._step, self._rows, self._update_rule = step, rows, update_rule
+        self._twice_reg = {k: _column(step.params[k]) for k in ("W1", "W2")}
+        self._entries: dict[str, dict[str, Tensor]] = {
+            name: {
+                entry: value if isinstance(value, Tensor) else _column(w)
+                for entry, value in complete_config(update_rule, {}, w).items()
+            }
+            for name, w in step.params.items()
+        }
+        self._configs: Sequence[ParamConfigs] = ()
+
+    def load(self, configs: Sequence[ParamConfigs]) -> None:
+        """Take the settings and the state of each lane."""
+        self._configs = configs
+        for twice_reg in self._twice_reg.values():
+            twice_reg.copy_(2 * self._rows.spread(self._step.reg))
+        for lane, by_name in enumerate(configs):
+            for name, entries in self._entries.items():
+                w = self._rows.lane(name, self._step.params[name], lane)
+                config = complete_config(self._update_rule, by_name[name], w)
+                for entry, rows in entries.items():
+                    _write(self._rows.lane(name, rows, lane), config[entry])
+
+    def prepare(self) -> None:
+        """Do nothing: no scale is used."""
+
+    def move(self, x: Tensor, gradients: Gradients) -> None:
+        """Make one update on inputs x (N, D)."""
+        grads = {
+            "W1": gradients.hidden @ x,
+            "b1": gradients.hidden.sum(dim=1, keepdim=True),
+            "W2": gradients.W2,
+            "b2": gradients.b2,
+        }
+        for name, w in self._step.params.items():
+            dw, entries = grads[name].div_(len(x)), self._entries[name]
+            if name in self._twice_reg:
+                dw.addcmul_(w, self._twice_reg[name])  # d/dw reg sum w^2 = 2 reg w
+            moved, config = self._update_rule(w, dw, entries)
+            w.copy_(moved)
+            for entry, rows in entries.items():
+                if config[entry] is not rows:
+                    _write(rows, config[entry])
+
+    def finish(self) -> None:
+        """Do nothing: the scale is 1."""
+
+    def configs(self, lane: int, steps: int) -> ParamConfigs:
+        """Return copies of a lane's configs after so many steps, at least one."""
+        after: dict[str, Config] = {}
+        for name, entries in self._entries.items():
+            w = self._rows.lane(name, self._step.params[name], lane)
+            before = self._configs[lane][name]
+            config = complete_config(self._update_rule, before, w)
+            for entry, rows in entries.items():
+                if isinstance(config[entry], Tensor):
+                    config[entry] = copy_lane(self._rows.lane(name, rows, lane))
+            if "t" in config:  # Adam's: the one number that a step changes
+                config["t"] += steps
+            after[name] = config
+        return after
+
+
+def copy_lane(view: Tensor) -> Tensor:
+    """Copy a lane's part of something into memory of its own."""
+    return view.clone(memory_format=torch.contiguous_format)
+
+
+def _column(w: Tensor) -> Tensor:
+    """Make room for a number for each row of w."""
+    return w.new_zeros(len(w), 1)
+
+
+def _write(room: Tensor, value: float | Tensor) -> None:
+    """Write a tensor, or the same number everywhere."""
+    if isinstance(value, Tensor):
+        room.copy_(value)
+    else:
+        room.fill_(value)
