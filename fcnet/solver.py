@@ -81,8 +81,8 @@ class Solver:
             device: Where training happens; the data are brought there.
             seed: Of the epochs' orders, the samples for accuracies and what a
                 StochasticModel draws.
-            fast: Whether steps that FastStep can make are made there, with the same
-                draws and, but for rounding, the same curve.
+            fast: Whether FastStep and a Pack may take the steps that they can, with
+                the same draws and, but for rounding, the same curve.
 
         Raises:
             ValueError: An argument is out of its range; the message names it.
