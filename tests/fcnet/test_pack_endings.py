@@ -151,3 +151,20 @@ def test_an_error_inside_an_epoch_leaves_every_solver_where_it_was(
         Pack().train_epoch(solvers)
     for solver, state in zip(solvers, fresh, strict=True):
         assert same_bits(solver.state_dict(), state)
+
+
+def test_huge_weights_without_an_l2_term_are_no_loss() -> None:
+    """Weights whose squares overflow leave the loss finite where reg is 0."""
+    alone, packed = (
+        Trial(reg=0.0, rate=1e-3, batch_size=43).solver(fast, torch.float32)
+        for fast in (False, True)
+    )
+    for solver in (alone, packed):
+        params = solver.model.params
+        params["W1"] = params["W1"] * 1e20
+        params["W2"] = torch.zeros_like(params["W2"])
+    assert params["W1"].square().sum() == float("inf")
+    companion = Trial(reg=0.03, batch_size=43).solver(True, torch.float32)
+    alone.train_epoch()
+    assert Pack().train_epoch([packed, companion]) == [None, None]
+    assert packed.loss_history == pytest.approx(alone.loss_history)
