@@ -83,8 +83,8 @@ class Solver:
             device: Where training happens; the data are brought there.
             seed: Of the epochs' orders, the samples for accuracies and what a
                 StochasticModel draws.
-            fast: Whether steps that FastStep can make are made there, with the same
-                draws and, but for rounding, the same curve.
+            fast: Whether FastStep and a Pack may take the steps that they can, with
+                the same draws and, but for rounding, the same curve.
             preprocess: Makes inputs of X, batch by batch; None if X holds inputs.
 
         Raises:
