@@ -161,7 +161,7 @@ def ours(folder: Path, trials: int, history: int) -> float:
     loop = Loop(study, pool, (recorder, stopwatch), budget, time.monotonic)
     loop.run(lambda: False)
     recorder.close()
-    tracker.close("FINISHED")
+    tracker.close("FINISHED", None)
     written = time.perf_counter()
     tracker.stop()
     pool.close()

@@ -19,7 +19,7 @@ class Company(NamedTuple):
     """What solvers must share to train in lockstep.
 
     Attributes:
-        data: Which objects the examples, labels and preprocessing are.
+        data: Which examples, labels and preprocessing, by where they are in memory.
         seed: Of the epochs' orders.
         epoch: Finished epochs.
         iteration: Updates made.
@@ -82,6 +82,16 @@ def make_minibatches(solver: Solver) -> Minibatches:
     return Minibatches(X, y, solver.batch_size, solver.preprocess)
 
 
+def _examples(solver: Solver) -> tuple[int, ...]:
+    """Tell the solver's examples and what becomes of them: where in memory they are."""
+    X, y, preprocess = solver.data["X_train"], solver.data["y_train"], solver.preprocess
+    where = (X.data_ptr(), len(X), y.data_ptr())
+    if preprocess is None:
+        return where
+    scale, shift = preprocess.scale, preprocess.shift
+    return (*where, scale.data_ptr(), shift.data_ptr(), preprocess.flip)
+
+
 def _inputs(solver: Solver) -> Tensor:
     """Return a tensor of the dtype and device of the solver's inputs."""
     preprocess = solver.preprocess
@@ -106,7 +116,7 @@ def _packable_net(solver: Solver) -> FullyConnectedNet | None:
 
 def _company(solver: Solver, net: FullyConnectedNet) -> Company:
     """Tell what a solver's companions have to share with it."""
-    X, y, w = solver.data["X_train"], solver.data["y_train"], net.params["W1"]
+    X, w = solver.data["X_train"], net.params["W1"]
     like = Shape(
         widths=(),
         input_dim=len(w),
@@ -120,8 +130,7 @@ def _company(solver: Solver, net: FullyConnectedNet) -> Company:
         dropout=False,
     )
     where = solver.seed, solver.epoch, solver.iteration, solver.batch_size
-    data = id(X), id(y), id(solver.preprocess)
-    return Company(data, *where, like)
+    return Company(_examples(solver), *where, like)
 
 
 def _is_scaled(update_rule: UpdateRule, learning_rate: float, reg: float) -> bool:

@@ -20,6 +20,7 @@ from sweep.runner import Loop
 from sweep.study import OptunaStudy
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary, TrialSpec
+from sweep.usage import Usage
 from sweep.workers import RayPool
 
 
@@ -86,11 +87,12 @@ def _run(
     status = "FAILED"
     with Display(experiment, study.summary(), console) as display:
         recorder = Recorder(tracker.write, display.say)
-        loop = Loop(study, pool, (recorder, display), budget, time.monotonic)
+        usage = Usage()
+        loop = Loop(study, pool, (recorder, display, usage), budget, time.monotonic)
         try:
             loop.run(interrupt)
             status = "FINISHED"
         finally:
             recorder.close()
-            tracker.close("KILLED" if interrupt() else status)
+            tracker.close("KILLED" if interrupt() else status, usage.share)
     return study.summary()

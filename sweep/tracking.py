@@ -135,12 +135,15 @@ class Tracker:
             if event.record is not None and event.record.state.is_finished:
                 self._runs.pop(event.number, None)
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, utilisation: float | None = None) -> None:
         """End the study's run.
 
         Args:
             status: MLflow's FINISHED, KILLED or FAILED.
+            utilisation: The share of the computed lane-epochs that were of use.
         """
+        if utilisation is not None:
+            self._client.log_metric(self._parent.run_id, "utilisation", utilisation)
         if self._progress.checkpoint is not None:
             self._put(self._parent, BEST_CHECKPOINT, self._progress.checkpoint)
         self._client.set_terminated(self._parent.run_id, status)

@@ -52,9 +52,9 @@ class TrackerProcess:
         """Write what happened; see Tracker.write."""
         self._call("write", events)
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, utilisation: float | None) -> None:
         """End the study's run; see Tracker.close."""
-        self._call("close", status)
+        self._call("close", status, utilisation)
 
     def stop(self) -> None:
         """End the process."""

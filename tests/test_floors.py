@@ -23,6 +23,7 @@ FLOORS = (
         "objective",
         "recorder",
         "display",
+        "usage",
     },
     {"runner"},
     {"session", "status", "launch"},

@@ -95,11 +95,8 @@ def test_float32_lanes_are_their_solo_runs_but_for_rounding(rule: str) -> None:
         )
 
 
-@pytest.mark.parametrize("rule", sorted(UPDATE_RULES))
-def test_lanes_that_share_minibatches_train_in_one_lockstep(
-    rule: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three lanes of one seed are one computation in every epoch, in the same room."""
+def watch_lockstep(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Note which Lockstep trains how many lanes, each time that one does."""
     seen: list[tuple[int, int]] = []
     train = Lockstep.train
 
@@ -108,6 +105,15 @@ def test_lanes_that_share_minibatches_train_in_one_lockstep(
         return train(self, lanes, *rest)
 
     monkeypatch.setattr(lockstep_module.Lockstep, "train", watched)
+    return seen
+
+
+@pytest.mark.parametrize("rule", sorted(UPDATE_RULES))
+def test_lanes_that_share_minibatches_train_in_one_lockstep(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three lanes of one seed are one computation in every epoch, in the same room."""
+    seen = watch_lockstep(monkeypatch)
     solvers = [Trial(hidden=h, rule=rule, rate=0.01).solver(True) for h in (3, 5, 7)]
     pack = Pack()
     for _ in range(3):
@@ -137,8 +143,11 @@ def test_a_decay_that_no_scale_can_hold_is_trained_all_the_same(reg: float) -> N
         assert_close_runs(solver, train_alone(trial, 1))
 
 
-def test_lanes_on_mirrored_bytes_have_the_curves_of_their_solo_runs() -> None:
-    """Preprocessed and flipped in the pack as alone, epoch by epoch."""
+def test_lanes_on_mirrored_bytes_have_the_curves_of_their_solo_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Preprocessed and flipped in lockstep as alone, epoch by epoch."""
+    seen = watch_lockstep(monkeypatch)
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (43, D), dtype=torch.uint8, generator=generator)
     data = DATA[torch.float64] | {"X_train": images, "X_val": images[:30]}
@@ -149,6 +158,7 @@ def test_lanes_on_mirrored_bytes_have_the_curves_of_their_solo_runs() -> None:
     pack = Pack()
     for _ in range(3):
         assert pack.train_epoch(solvers) == [None, None]
+    assert [lanes for _, lanes in seen] == [2, 2, 2]
     for solver, trial in zip(solvers, lanes, strict=True):
         alone = trial.solver(False, data=data, preprocess=preprocess)
         for _ in range(3):

@@ -42,7 +42,7 @@ def test_what_is_written_by_the_process_is_read_by_mlflow(
     }
     assert runs == {"digits": "RUNNING", "trial-0000": "FINISHED"}
 
-    tracker.close("FINISHED")
+    tracker.close("FINISHED", 0.5)
     tracker.stop()
     assert not tracker._process.is_alive()
 
