@@ -1,7 +1,7 @@
 """Milliseconds an iteration of one net among many: torch.nn, alone, in packs.
 
     python benchmarks/pack_sizes.py
-    python benchmarks/pack_sizes.py --threads 1 --iterations 20 --repeats 3 --examples 5000
+    python benchmarks/pack_sizes.py --threads 1 --iterations 20 --examples 5000
 
 The same 16 two-layer nets, of 32 to 512 hidden units (log-uniform, seed fixed), train
 on the CPU one after another by torch.nn, autograd and torch.optim.SGD; one after
