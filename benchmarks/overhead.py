@@ -31,12 +31,15 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from sweep.budget import Budget
+from sweep.cluster import connect, disconnect
 from sweep.config import load
+from sweep.event_log import EventLog
 from sweep.experiment import Experiment
 from sweep.plan import Plan
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
+from sweep.study_run import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import (
     Ending,
@@ -47,7 +50,7 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
-from sweep.workers import RayPool, connect, disconnect
+from sweep.workers import RayPool
 
 WARM_UP = 10
 EPOCHS = 3
@@ -146,6 +149,7 @@ def ours(folder: Path, trials: int, history: int) -> float:
             f"study.trials={trials + history}",
             f"study.storage=sqlite:///{folder}/optuna.db",
             f"mlflow.tracking_uri=sqlite:///{folder}/mlflow.db",
+            f"study.folder={folder}/sweeps",
         ),
     )
     if history:
@@ -155,8 +159,9 @@ def ours(folder: Path, trials: int, history: int) -> float:
     pool.load(None)
     study = OptunaStudy(experiment)
     tracker = TrackerProcess(experiment)
-    tracker.open(study.states, study.summary(), {}, None)
-    recorder, stopwatch = Recorder(tracker.write, print), Stopwatch()
+    log = EventLog(study.folder)
+    tracker.open(Opening(study.folder, study.states, study.summary(), {}))
+    recorder, stopwatch = Recorder(log, tracker.send, print), Stopwatch()
     budget = Budget(experiment.trials, None, max_failures=1)
     loop = Loop(study, pool, (recorder, stopwatch), budget, time.monotonic)
     loop.run(lambda: False)

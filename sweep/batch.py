@@ -5,20 +5,10 @@ from dataclasses import dataclass, field
 
 from mlflow.entities import Metric, Param
 
-from sweep.run_writers import RunId
 from sweep.runs import ATTEMPT, REASON, SAME_AS, STATE
 from sweep.trial import EpochReport, Event, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
-
-
-@dataclass
-class TrialRun:
-    """A trial's run, and how far its curves are known to MLflow already."""
-
-    run: RunId
-    epoch: int = 0
-    iteration: int = 0
 
 
 @dataclass
@@ -31,16 +21,15 @@ class Batch:
     last: Event | None = None
 
 
-def fold(batch: Batch, event: Event, known: TrialRun | None) -> None:
-    """Add an event to a batch, but for points that an earlier attempt has written."""
+def fold(batch: Batch, event: Event) -> None:
+    """Add an event to a batch."""
     said, time_ms = event.said, event.time_ms
     if isinstance(said, TrialSpec):
         batch.tags |= {STATE: State.RUNNING.value, ATTEMPT: str(said.attempt)}
-        if known is None:
-            batch.params = [Param(k, str(v)) for k, v in said.hparams.items()]
-            batch.params.append(Param("seed", str(said.seed)))
+        batch.params = [Param(k, str(v)) for k, v in said.hparams.items()]
+        batch.params.append(Param("seed", str(said.seed)))
     elif isinstance(said, EpochReport):
-        batch.metrics += _curve_points(said, time_ms, known)
+        batch.metrics += _curve_points(said, time_ms)
     else:
         assert event.record is not None
         batch.last = event
@@ -53,16 +42,11 @@ def fold(batch: Batch, event: Event, known: TrialRun | None) -> None:
             batch.metrics += _last_points(said, time_ms)
 
 
-def _curve_points(
-    report: EpochReport, time_ms: int, known: TrialRun | None
-) -> Iterator[Metric]:
-    known_epoch, known_iteration = (known.epoch, known.iteration) if known else (0, 0)
-    if report.epoch > known_epoch:
-        for key in ("train_loss", "train_accuracy", "val_accuracy", "learning_rate"):
-            yield Metric(key, getattr(report, key), time_ms, report.epoch)
+def _curve_points(report: EpochReport, time_ms: int) -> Iterator[Metric]:
+    for key in ("train_loss", "train_accuracy", "val_accuracy", "learning_rate"):
+        yield Metric(key, getattr(report, key), time_ms, report.epoch)
     for iteration, loss in report.losses:
-        if iteration > known_iteration:
-            yield Metric("loss", loss, time_ms, iteration)
+        yield Metric("loss", loss, time_ms, iteration)
 
 
 def _last_points(ended: TrialEnded, time_ms: int) -> Iterator[Metric]:

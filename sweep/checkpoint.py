@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from sweep.errors import DataError
 from sweep.trial import HParams
@@ -64,11 +64,8 @@ class Checkpoint:
 def encode(checkpoint: Checkpoint) -> bytes:
     """The bytes of the checkpoint's file."""
     inputs = {_SCALE: checkpoint.scale, _SHIFT: checkpoint.shift}
-    tensors = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in {**checkpoint.params, **inputs}.items()
-    }
-    return save(tensors, {_KEY: json.dumps(asdict(checkpoint.info))})
+    text = json.dumps(asdict(checkpoint.info))
+    return pack_tensors({**checkpoint.params, **inputs}, text)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -78,17 +75,35 @@ def read_checkpoint(path: Path) -> Checkpoint:
         DataError: if it is missing or not a checkpoint of a sweep.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            params = {name: file.get_tensor(name) for name in names}
-            info = json.loads(file.metadata()[_KEY])
+        params, text = unpack_tensors(path.read_bytes())
+        info = json.loads(text)
         scale, shift = params.pop(_SCALE), params.pop(_SHIFT)
         lists = {key: tuple(info[key]) for key in ("classes", "image_shape")}
         return Checkpoint(params, scale, shift, CheckpointInfo(**{**info, **lists}))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, DataError) as error:
         raise DataError(
             f"{path}: not a checkpoint of a sweep ({error}); allowed: a .safetensors "
             "file that a sweep has written"
         ) from None
+
+
+def pack_tensors(tensors: Mapping[str, torch.Tensor], text: str) -> bytes:
+    """The bytes of a safetensors file of tensors on any device, with a text beside."""
+    ready = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    return save(ready, {_KEY: text})
+
+
+def unpack_tensors(content: bytes) -> tuple[dict[str, torch.Tensor], str]:
+    """The tensors and the text that `pack_tensors` put together.
+
+    Raises:
+        DataError: The bytes are none of a sweep's safetensors files.
+    """
+    try:
+        size = int.from_bytes(content[:8], "little")
+        text = json.loads(content[8 : 8 + size])["__metadata__"][_KEY]
+        return load(content), text
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(str(error)) from None

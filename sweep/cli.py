@@ -30,12 +30,33 @@ Overrides = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
+Extend = Annotated[
+    int | None,
+    typer.Option(
+        "--extend",
+        metavar="N",
+        min=1,
+        help="Run N trials more than the file asks for.",
+    ),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Begin the next study of this name; the one there is is kept as NAME@1.",
+    ),
+]
+
 
 def main() -> None:
     """Run the command line."""
     # the libraries look at these when they are imported
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # what waits for MLflow waits on disk, not in its client
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # under `uv run`, Ray would build an environment for each worker: minutes
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -43,12 +64,22 @@ def main() -> None:
 
 
 @app.command()
-def run(file: File, overrides: Overrides = None, as_json: Json = False) -> None:
+def run(
+    file: File,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    extend: Extend = None,
+    fresh: Fresh = False,
+) -> None:
     """Run an experiment. Run again, it goes on where it stopped."""
     with _errors_as_messages():
         from sweep import commands
 
-        raise typer.Exit(commands.run(file, overrides or [], as_json))
+        raise typer.Exit(
+            commands.run(
+                file, overrides or [], as_json, extend=extend or 0, fresh=fresh
+            )
+        )
 
 
 @app.command()

@@ -6,20 +6,35 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sweep.cluster import local_cpus
 from sweep.config import load
-from sweep.databases import check_sqlite
+from sweep.databases import check_sqlite, hidden
 from sweep.display import counts_line, inputs_line, settings_lines, summary_table
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
 from sweep.plan import plan_workers
 from sweep.trial import StudySummary
-from sweep.workers import local_cpus
 
 
-def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
-    """Run an experiment and show what it found; returns the exit code."""
-    experiment = _load(file, overrides)
+def run(
+    file: Path,
+    overrides: Sequence[str],
+    as_json: bool,
+    *,
+    extend: int = 0,
+    fresh: bool = False,
+) -> int:
+    """Run an experiment and show what it found; returns the exit code.
+
+    Args:
+        file: The YAML.
+        overrides: `dotted.key=value` each.
+        as_json: Whether the status is printed as JSON.
+        extend: Trials wanted beyond those that the YAML asks for.
+        fresh: Whether a study of this name is set aside, and the next one begun.
+    """
+    experiment = _load(file, overrides).extended(extend)
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
     console = Console(stderr=as_json, highlight=False)
     interrupt = Interrupt(console.print)
@@ -29,7 +44,9 @@ def run(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     ):
         from sweep.session import run_sweep
 
-        summary = run_sweep(experiment, resources, console, interrupt, starting.stop)
+        summary = run_sweep(
+            experiment, resources, console, interrupt, starting.stop, fresh=fresh
+        )
     _print_summary(console, experiment, summary)
     _print_how_to_look(console, experiment)
     if as_json:
@@ -96,7 +113,9 @@ def _print_summary(
 
 
 def _print_how_to_look(console: Console, experiment: Experiment) -> None:
-    uri, storage = experiment.mlflow.tracking_uri, experiment.study.storage
+    uri, storage = map(
+        hidden, (experiment.mlflow.tracking_uri, experiment.study.storage)
+    )
     is_server = uri.startswith("http")
     runs = uri if is_server else f"mlflow ui --backend-store-uri {uri}"
     console.print("\nSee every trial:", style="bold")

@@ -2,19 +2,30 @@
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Executable, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
-from sweep.errors import StoreError
+from sweep.errors import StoreError, SweepFailed, first_line
 from sweep.paths import sqlite_file
 
 DatabaseError = SQLAlchemyError
+AlreadyThere = IntegrityError
+
+PATIENCE_S = 300.0  # how long a database may be away
+_LONGEST_WAIT_S = 5.0  # between two tries
 
 _INSERTS: Mapping[str, Any] = {
     "sqlite": sqlite.insert,
@@ -47,6 +58,63 @@ def upsert(engine: Engine, table: Any, keys: Sequence[str]) -> Executable:
         else insert.on_conflict_do_nothing(index_elements=keys)
     )
     return statement
+
+
+def transact(
+    engine: Engine,
+    work: Callable[[Connection], None],
+    say: Callable[[str], None],
+    *,
+    patience_s: float = PATIENCE_S,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Do some work in one transaction, again and again while the database is away.
+
+    Args:
+        engine: Of the database.
+        work: What to do; safe to repeat, since a connection that breaks with the commit
+            leaves open whether it was made.
+        say: Prints a line for people, once for each time that the database is away.
+        patience_s: How long to go on trying, in seconds.
+        sleep: Waits so many seconds.
+        clock: Seconds since any fixed moment.
+
+    Raises:
+        SweepFailed: The database refuses the work, or stays away.
+    """
+    wait, deadline = 0.1, clock() + patience_s
+    while True:
+        try:
+            with engine.begin() as connection:
+                work(connection)
+            return
+        except SQLAlchemyError as error:
+            problem = f"{hidden(engine.url)}: {first_line(error)}"
+            if not _is_away(engine, error) or clock() + wait > deadline:
+                raise SweepFailed(
+                    f"{problem}; what had finished is kept, and the same command goes "
+                    "on once the database takes it"
+                ) from error
+        if wait == 0.1:
+            say(f"{problem}; trying again for {patience_s:g} s")
+        sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT_S)
+
+
+def hidden(url: Any) -> str:
+    """A database's address as people may see it: without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return str(url)
+
+
+def _is_away(engine: Engine, error: SQLAlchemyError) -> bool:
+    if engine.dialect.name == "sqlite":
+        busy = "locked" in str(error) or "busy" in str(error)
+        return isinstance(error, OperationalError) and busy
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def tune_sqlite() -> None:

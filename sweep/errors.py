@@ -6,7 +6,9 @@ SweepError
     DataError      the data set is missing or cannot be read
     StoreError     a store cannot be opened, or holds another experiment
   ClusterError     Ray cannot give the sweep a single worker             exit code 1
+  StudyBusy        another driver runs the study                         exit code 1
   SweepFailed      the sweep began and cannot go on                      exit code 1
+    LeaseLost      another driver has taken the study over
     StoreUnavailable  a store that was open does not answer; may pass
 
 A message names the thing, what was found, what is allowed and what to do. Every error
@@ -47,8 +49,16 @@ class ClusterError(SweepError):
     """Ray cannot be reached, or has no room for a single worker."""
 
 
+class StudyBusy(SweepError):
+    """Another driver runs the study; nothing was started."""
+
+
 class SweepFailed(SweepError):
     """The sweep began and cannot go on; what had finished is kept."""
+
+
+class LeaseLost(SweepFailed):
+    """Another driver has taken the study over, so that this one may write no more."""
 
 
 class StoreUnavailable(SweepFailed):

@@ -20,6 +20,7 @@ from sweep.settings import (
     one_of,
     scalar,
     seconds,
+    seconds_or_zero,
     whole,
 )
 from sweep.space import (
@@ -59,7 +60,6 @@ Schedule = Annotated[
     PlainValidator(one_of("constant", "exponential", "step", "cosine")),
     _YAML,
 ]
-
 # a setting listed here is one of a trial's only while the other has that value
 CONDITIONS = {
     "momentum": Condition("update_rule", ("sgd_momentum",)),
@@ -147,7 +147,7 @@ class Solver(Section):
 
 
 class Study(Section):
-    """How many trials, who proposes them, who stops them, where they are kept."""
+    """How many trials, who proposes and stops them, and where they are kept."""
 
     trials: Annotated[int, Field(ge=1)] = 64
     timeout: Annotated[float | None, BeforeValidator(seconds)] = None
@@ -157,7 +157,10 @@ class Study(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     value: ValueName = "best_val_accuracy"
     max_failures: Annotated[int, Field(ge=1)] = 5
+    max_lost: Annotated[int, Field(ge=0)] = 3
     storage: Annotated[str, Field(min_length=1)] = "sqlite:///optuna.db"
+    folder: Annotated[str, Field(min_length=1)] = "sweeps"
+    checkpoint_every: Annotated[float, BeforeValidator(seconds_or_zero)] = 30.0
     enqueue: list[dict[str, Annotated[HParam, PlainValidator(scalar)]]] = []
 
 
@@ -172,6 +175,7 @@ class Ray(Section):
     trials_per_worker: Annotated[
         int | Literal["auto"], BeforeValidator(count_or_auto)
     ] = "auto"
+    patience: Annotated[float, BeforeValidator(seconds)] = 600.0
 
 
 class Mlflow(Section):
@@ -245,6 +249,11 @@ class Experiment(Section):
     def max_epochs(self) -> int:
         """The largest number of epochs that a trial may be given."""
         return largest(self.solver.num_epochs)
+
+    def extended(self, trials: int) -> "Experiment":
+        """The same experiment with more trials wanted."""
+        study = self.study.model_copy(update={"trials": self.study.trials + trials})
+        return self.model_copy(update={"study": study})
 
     def to_yaml(self) -> str:
         """The YAML that reads back as this experiment, every default written out."""

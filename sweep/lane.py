@@ -1,20 +1,28 @@
-"""One trial on a worker: its network and solver, its reports, its best checkpoint."""
+"""One trial on a worker: its network and solver, its reports, its state on disk."""
 
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
 from fcnet import FullyConnectedNet, Preprocess, Solver, make_schedule
+from fcnet.solver_state import Numbers
 from sweep.checkpoint import Checkpoint, CheckpointInfo, encode
+from sweep.saved_trial import SavedTrial, load_trial, save_trial
 from sweep.trial import Ending, EpochReport, HParams, TrialEnded, TrialSpec
 
 MAX_LOSSES = 1000  # points of a trial's loss curve that are kept
+_LAST = (Ending.COMPLETE, Ending.PRUNED, Ending.DIVERGED)  # no attempt follows
 
 
 class Lane:
-    """One trial in training, and the best of its epochs so far.
+    """One trial in training.
+
+    It goes on from where an earlier attempt has left its state, if one has.
 
     Attributes:
         spec: The trial.
@@ -27,23 +35,27 @@ class Lane:
         tensors: Mapping[str, Tensor],
         preprocess: Preprocess,
         classes: tuple[str, ...],
+        save_every: float,
     ) -> None:
-        """Stand before the first epoch.
+        """Stand before the first epoch, or before the next one.
 
         Args:
             spec: The trial.
             tensors: The splits, as a Solver takes them.
             preprocess: Makes inputs of them.
             classes: The class names.
+            save_every: Seconds from one saved state to the next.
         """
         self.spec = spec
         self._preprocess, self._classes = preprocess, classes
-        self._began = time.monotonic()
-        self._best: CheckpointInfo | None = None
-        self._best_params: Mapping[str, Tensor] = {}
+        self._save_every = save_every
+        self._began = self._saved = time.monotonic()
+        self._reports: list[EpochReport] = []
+        self._told = spec.known_epochs
         self.solver = make_solver(spec, tensors, preprocess, len(classes))
         iterations = self.solver.num_iterations
         self._loss_stride = math.ceil(iterations / MAX_LOSSES)
+        self._resume()
         self.begin_epoch()
 
     @property
@@ -51,62 +63,104 @@ class Lane:
         """Whether all its epochs are trained."""
         return self.solver.epoch >= self.solver.num_epochs
 
+    @property
+    def is_save_due(self) -> bool:
+        """Whether its state should be saved now."""
+        return time.monotonic() - self._saved >= self._save_every
+
     def begin_epoch(self) -> None:
         """Note where the trial stands."""
         self._epoch_began = time.monotonic()
         self._first, self._rate = self.solver.iteration, self.solver.learning_rate
 
-    def end_epoch(self) -> EpochReport:
-        """Report the epoch that was trained; keep its weights if they are the best."""
+    def end_epoch(self) -> None:
+        """Take down the epoch that was trained."""
         solver = self.solver
         losses = solver.loss_history[self._first :]
-        accuracy = solver.val_acc_history[-1]
-        if self._best is None or accuracy > self._best.val_accuracy:
-            self._best = self._info(accuracy)
-            self._best_params = {k: v.clone() for k, v in solver.model.params.items()}
-        return EpochReport(
-            number=self.spec.number,
-            attempt=self.spec.attempt,
-            epoch=solver.epoch,
-            train_loss=sum(losses) / len(losses),
-            train_accuracy=solver.train_acc_history[-1],
-            val_accuracy=accuracy,
-            learning_rate=self._rate,
-            losses=tuple(
-                (iteration, loss)
-                for iteration, loss in enumerate(losses, self._first + 1)
-                if iteration % self._loss_stride == 0
-            ),
-            seconds=time.monotonic() - self._epoch_began,
+        self._reports.append(
+            EpochReport(
+                number=self.spec.number,
+                attempt=self.spec.attempt,
+                epoch=solver.epoch,
+                train_loss=sum(losses) / len(losses),
+                train_accuracy=solver.train_acc_history[-1],
+                val_accuracy=solver.val_acc_history[-1],
+                learning_rate=self._rate,
+                losses=tuple(
+                    (iteration, loss)
+                    for iteration, loss in enumerate(losses, self._first + 1)
+                    if iteration % self._loss_stride == 0
+                ),
+                seconds=time.monotonic() - self._epoch_began,
+            )
         )
 
+    def take_reports(self) -> list[EpochReport]:
+        """The reports of epochs that nobody knows yet; each is handed out once."""
+        news = [report for report in self._reports if report.epoch > self._told]
+        if news:
+            self._told = news[-1].epoch
+        return news
+
+    def save(self) -> None:
+        """Keep the trial's state for another attempt.
+
+        Raises:
+            OSError: It cannot be written; what was saved before is untouched.
+        """
+        self._saved = time.monotonic()
+        if self.spec.folder is None or not self._reports:
+            return
+        state = self.solver.state_dict()
+        saved = SavedTrial(
+            hparams=self.spec.hparams,
+            seed=self.spec.seed,
+            tensors=state["tensors"],
+            numbers=state["numbers"],
+            reports=tuple(self._reports),
+            seconds=time.monotonic() - self._began,
+        )
+        save_trial(Path(self.spec.folder), saved)
+
     def end(self, ending: Ending, reason: str | None = None) -> TrialEnded:
-        """Leave, with the best epoch's checkpoint."""
-        best, checkpoint = self._best, None
-        if best is not None:
-            inputs = self._preprocess.scale, self._preprocess.shift
-            checkpoint = encode(Checkpoint(self._best_params, *inputs, best))
+        """Leave, with the best epoch's checkpoint unless another attempt follows."""
+        solver = self.solver
+        best = solver.best_epoch or None
         return TrialEnded(
             number=self.spec.number,
             attempt=self.spec.attempt,
             ending=ending,
-            best_val_accuracy=best.val_accuracy if best else None,
-            best_epoch=best.epoch if best else None,
+            best_val_accuracy=solver.best_val_acc if best else None,
+            best_epoch=best,
             seconds=time.monotonic() - self._began,
-            checkpoint=checkpoint,
+            checkpoint=self._checkpoint() if best and ending in _LAST else None,
             reason=reason,
         )
 
-    def _info(self, val_accuracy: float) -> CheckpointInfo:
-        return CheckpointInfo(
+    def _resume(self) -> None:
+        saved = load_trial(self.spec)
+        if saved is None:
+            return
+        numbers = cast(Numbers, dict(saved.numbers))
+        self.solver.load_state_dict(
+            {"tensors": dict(saved.tensors), "numbers": numbers}
+        )
+        attempt = self.spec.attempt
+        self._reports = [replace(report, attempt=attempt) for report in saved.reports]
+        self._began -= saved.seconds
+
+    def _checkpoint(self) -> bytes:
+        info = CheckpointInfo(
             number=self.spec.number,
-            epoch=self.solver.epoch,
-            val_accuracy=val_accuracy,
+            epoch=self.solver.best_epoch,
+            val_accuracy=self.solver.best_val_acc,
             hparams=dict(self.spec.hparams),
             seed=self.spec.seed,
             classes=self._classes,
             image_shape=self._preprocess.image_shape,
         )
+        inputs = self._preprocess.scale, self._preprocess.shift
+        return encode(Checkpoint(self.solver.best_params, *inputs, info))
 
 
 def make_solver(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
 
-from sweep.workers import connect, disconnect
+from sweep.cluster import connect, disconnect
 
 
 @contextmanager

@@ -4,11 +4,13 @@ Knows nothing of Ray: it is called in a worker's process or, in tests, in the dr
 own.
 """
 
+import shutil
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +25,16 @@ from sweep.trial import Ending, Message, Notice, TrialEnded, TrialSpec
 
 _MEASURED_ITERATIONS = 20  # of each size of pack that is tried
 
-Outcome = Diverged | str | None  # None: it trained; a text: the traceback
+
+@dataclass(frozen=True)
+class Failure:
+    """What kept a lane from training an epoch: its ending, and the traceback."""
+
+    ending: Ending
+    reason: str
+
+
+Outcome = Diverged | Failure | None  # None: it trained
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,13 @@ class Task:
         lanes: The most trials to train at a time.
         typical: A trial like those to come, if fewer lanes are welcome where they are
             as fast: it is measured. None if `lanes` is an order.
+        save_every: Seconds from one saved state of a trial to the next.
     """
 
     data: Data
     lanes: int
     typical: TrialSpec | None = None
+    save_every: float = 30.0
 
 
 def local_gpus() -> int:
@@ -78,6 +91,9 @@ class Objective:
         self._preprocess = preprocess.to(device, torch.float32)
         self._pack = Pack()
         self._lanes: dict[int, Lane] = {}
+        self._done_with: list[Path] = []
+        self._can_save = True
+        self._save_every = task.save_every
         self.lanes = task.lanes
         if task.typical is not None and task.lanes > 1:
             make_solver = partial(self._make_typical, task.typical)
@@ -95,11 +111,15 @@ class Objective:
         Returns:
             A TrialEnded for each trial that left, an EpochReport for each that trained.
         """
+        # to be called again means that what was said last time has been heard
+        for folder in self._done_with:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._done_with = []
         messages: list[Message] = []
         for spec in start:
             messages += self._begin(spec)
         for number in stop.keys() & self._lanes.keys():
-            messages.append(self._lanes.pop(number).end(stop[number]))
+            messages += self._end(self._lanes[number], stop[number])
         lanes, most = list(self._lanes.values()), self.lanes
         for lane in lanes:
             lane.begin_epoch()
@@ -114,9 +134,6 @@ class Objective:
             )
         return messages
 
-    def _make_lane(self, spec: TrialSpec) -> Lane:
-        return Lane(spec, self._tensors, self._preprocess, self._classes)
-
     def _make_typical(self, spec: TrialSpec) -> Solver:
         """A solver of a trial with epochs of few minibatches."""
         few = _MEASURED_ITERATIONS * int(spec.hparams["batch_size"])
@@ -124,10 +141,39 @@ class Objective:
         return make_solver(spec, tensors, self._preprocess, len(self._classes))
 
     def _begin(self, spec: TrialSpec) -> list[Message]:
+        of = self._tensors, self._preprocess, self._classes
         try:
-            self._lanes[spec.number] = self._make_lane(spec)
-        except Exception:  # noqa: BLE001 - whatever it is, the companions go on
-            return [_failed(spec, traceback.format_exc())]
+            lane = self._lanes[spec.number] = Lane(spec, *of, self._save_every)
+        except Exception as error:  # noqa: BLE001 - the companions go on
+            failure = _failure(error)
+            own = spec.number, spec.attempt, failure.ending
+            return [TrialEnded(*own, reason=failure.reason)]
+        news: list[Message] = [*lane.take_reports()]
+        return [*news, *self._end(lane, Ending.COMPLETE)] if lane.is_done else news
+
+    def _end(
+        self, lane: Lane, ending: Ending, reason: str | None = None
+    ) -> list[Message]:
+        """Let a lane go; its state is kept if the trial is not done with."""
+        del self._lanes[lane.spec.number]
+        notices: list[Message] = []
+        if ending in (Ending.INTERRUPTED, Ending.OUT_OF_MEMORY):
+            notices = self._save(lane)
+        elif lane.spec.folder is not None:
+            self._done_with.append(Path(lane.spec.folder))
+        return [lane.end(ending, reason), *notices]
+
+    def _save(self, lane: Lane) -> list[Message]:
+        try:
+            lane.save()
+        except OSError as error:
+            could, self._can_save = self._can_save, False
+            text = (
+                f"{lane.spec.folder}: trials cannot be saved while they train: "
+                f"{error.strerror or error}; if the sweep is killed, they begin anew"
+            )
+            return [Notice(text)] if could else []
+        self._can_save = True
         return []
 
     def _train(self, lanes: Sequence[Lane]) -> list[Outcome]:
@@ -141,28 +187,30 @@ class Objective:
                 return [*self._pack.train_epoch([lane.solver for lane in lanes])]
             except Exception as error:  # noqa: BLE001 - the companions go on
                 if len(lanes) == 1:
-                    return [traceback.format_exc()]
+                    return [_failure(error)]
                 if _is_out_of_memory(error):
                     self.lanes = len(lanes) // 2
         middle = len(lanes) // 2
         return [*self._train(lanes[:middle]), *self._train(lanes[middle:])]
 
     def _conclude(self, lane: Lane, outcome: Outcome) -> list[Message]:
-        if isinstance(outcome, str):
-            del self._lanes[lane.spec.number]
-            return [_failed(lane.spec, outcome)]
+        if isinstance(outcome, Failure):
+            return self._end(lane, outcome.ending, outcome.reason)
         if outcome is not None:
-            del self._lanes[lane.spec.number]
-            return [lane.end(Ending.DIVERGED, str(outcome))]
-        report = lane.end_epoch()
-        if not lane.is_done:
-            return [report]
-        del self._lanes[lane.spec.number]
-        return [report, lane.end(Ending.COMPLETE)]
+            return self._end(lane, Ending.DIVERGED, str(outcome))
+        lane.end_epoch()
+        messages: list[Message] = [*lane.take_reports()]
+        if lane.is_done:
+            return [*messages, *self._end(lane, Ending.COMPLETE)]
+        if lane.is_save_due:
+            messages += self._save(lane)
+        return messages
 
 
-def _failed(spec: TrialSpec, reason: str) -> TrialEnded:
-    return TrialEnded(spec.number, spec.attempt, Ending.FAILED, reason=reason)
+def _failure(error: Exception) -> Failure:
+    lacks = _is_out_of_memory(error)
+    ending = Ending.OUT_OF_MEMORY if lacks else Ending.FAILED
+    return Failure(ending, "".join(traceback.format_exception(error)))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -5,6 +5,7 @@ The stores are where the YAML says; relative to the folder the command is typed 
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 CHECKPOINT = "checkpoint/best.safetensors"  # artifact of a trial's run
 BEST_CHECKPOINT = "best/best.safetensors"  # artifact of the study's run
@@ -22,6 +23,27 @@ def dataset_cache() -> Path:
 def pack_cache() -> Path:
     """The file of measured pack sizes: `packs.json` beside the decoded data sets."""
     return dataset_cache().with_name("packs.json")
+
+
+def sweep_folder(parent: str, name: str, study: str) -> Path:
+    """The folder of what a study needs to go on after a crash, made absolute.
+
+    Args:
+        parent: The folder in which studies have theirs.
+        name: The experiment's name.
+        study: What tells studies of one name apart.
+    """
+    return Path(parent).absolute() / f"{quote(name, safe=' ')}-{study}"
+
+
+def trials_folder(sweep: Path) -> Path:
+    """The folder of the trials that are in training, by their numbers."""
+    return sweep / "trials"
+
+
+def checkpoint_file(sweep: Path, number: int, attempt: int) -> Path:
+    """Where a checkpoint lies until MLflow has it; named as it will be there."""
+    return sweep / "ended" / f"{number}-{attempt}" / Path(CHECKPOINT).name
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sweep.budget import Budget
-from sweep.errors import SweepFailed
+from sweep.errors import LeaseLost, SweepFailed
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -38,8 +38,14 @@ class Study(Protocol):
     def report(self, report: EpochReport) -> bool:
         """Store an epoch; whether the trial is to be pruned."""
 
-    def tell(self, ended: TrialEnded) -> TrialRecord:
-        """Store how an attempt ended; what the study knows of the trial now."""
+    def judge(self, ended: TrialEnded) -> TrialRecord:
+        """Make up one's mind about an attempt's end; what is known of the trial now."""
+
+    def store(self, number: int) -> None:
+        """Store what `judge` has made of a trial."""
+
+    def renew(self) -> None:
+        """Show drivers elsewhere that this one lives; called now and then."""
 
 
 class Pool(Protocol):
@@ -114,6 +120,8 @@ class Loop:
         try:
             while self._step(is_interrupted()):
                 pass
+        except LeaseLost:
+            raise  # the trials are another driver's now
         except BaseException:
             self._abandon()
             raise
@@ -132,7 +140,9 @@ class Loop:
             self._fill()
         if not self._running:
             return False
-        for message in self._pool.wait(_POLL_S):
+        messages = self._pool.wait(_POLL_S)
+        self._study.renew()
+        for message in messages:
             self._take(message)
         return True
 
@@ -185,9 +195,10 @@ class Loop:
 
     def _take_ending(self, ended: TrialEnded) -> None:
         del self._running[ended.number]
-        record = self._study.tell(ended)
+        record = self._study.judge(ended)
         for listener in self._listeners:
             listener.ended(ended, record)
+        self._study.store(ended.number)
         if record.state.is_finished:
             failed = record.state is State.FAIL
             self._failures = self._failures + 1 if failed else 0

@@ -8,13 +8,15 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from sweep.databases import DatabaseError
+from sweep.databases import DatabaseError, hidden
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
 from sweep.paths import sqlite_file
+from sweep.run_writers import RunId
 
 PARENT = "mlflow.parentRunId"
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
+STUDY_KEY, BEST_TRIAL = "sweep.study_key", "sweep.best_trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
 SAME_AS = "sweep.same_as"
 
@@ -28,11 +30,12 @@ class RunIds:
     best_run_id: str | None = None
 
 
-def read_runs(experiment: Experiment, best: int | None) -> RunIds:
+def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     """Find a study's runs, without changing anything.
 
     Args:
         experiment: The experiment.
+        study: What tells the study from others of its name.
         best: The number of the study's best trial; None if there is none.
 
     Raises:
@@ -46,9 +49,10 @@ def read_runs(experiment: Experiment, best: int | None) -> RunIds:
         experiment_id = find_experiment(client, experiment)
         if experiment_id is None:
             return RunIds()
-        parent = find_parent(client, experiment_id)
-        of_best = search(client, experiment_id, f"tags.`{TRIAL}` = '{best}'")
-        found = None if best is None else next(of_best, None)
+        parent = find_parent(client, experiment_id, study)
+        found = None
+        if parent is not None and best is not None:
+            found = find_child(client, experiment_id, parent.info.run_id, best)
     except (MlflowException, DatabaseError, OSError) as error:
         raise cannot_open(experiment.mlflow.tracking_uri, error) from error
     return RunIds(experiment_id, _run_id(parent), _run_id(found))
@@ -57,7 +61,7 @@ def read_runs(experiment: Experiment, best: int | None) -> RunIds:
 def cannot_open(uri: str, error: Exception) -> StoreError:
     """The error for a store that MLflow does not open."""
     return StoreError(
-        f"mlflow.tracking_uri: found {uri}: MLflow cannot open it: "
+        f"mlflow.tracking_uri: found {hidden(uri)}: MLflow cannot open it: "
         f"{first_line(error)}; allowed: sqlite:///FILE, "
         "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
     )
@@ -65,6 +69,11 @@ def cannot_open(uri: str, error: Exception) -> StoreError:
 
 def _run_id(run: Run | None) -> str | None:
     return None if run is None else str(run.info.run_id)
+
+
+def id_of(run: Run) -> RunId:
+    """A run's id, and where its artifacts are."""
+    return RunId(run.info.run_id, run.info.artifact_uri)
 
 
 def find_experiment(client: MlflowClient, experiment: Experiment) -> str | None:
@@ -76,18 +85,35 @@ def find_experiment(client: MlflowClient, experiment: Experiment) -> str | None:
     found: MlflowExperiment | None = client.get_experiment_by_name(experiment.name)
     if found is not None and found.lifecycle_stage != "active":
         raise StoreError(
-            f"mlflow.tracking_uri: {experiment.mlflow.tracking_uri}: the experiment "
-            f"{experiment.name!r} was deleted there; what to do: restore it (mlflow "
-            f"experiments restore --experiment-id {found.experiment_id}), or choose "
-            "another name"
+            f"mlflow.tracking_uri: {hidden(experiment.mlflow.tracking_uri)}: the "
+            f"experiment {experiment.name!r} was deleted there; what to do: restore "
+            f"it (mlflow experiments restore --experiment-id {found.experiment_id}), "
+            "or choose another name"
         )
     return None if found is None else str(found.experiment_id)
 
 
-def find_parent(client: MlflowClient, experiment_id: str) -> Run | None:
+def find_parent(client: MlflowClient, experiment_id: str, study: str) -> Run | None:
     """The study's run; None if there is none."""
-    studies = search(client, experiment_id, f"tags.`{KIND}` = 'study'")
-    return next(studies, None)
+    own = f"tags.`{KIND}` = 'study' and tags.`{STUDY_KEY}` = '{study}'"
+    return next(search(client, experiment_id, own), None)
+
+
+def find_child(
+    client: MlflowClient, experiment_id: str, parent_run_id: str, number: int
+) -> Run | None:
+    """The run of one trial of a study; None if there is none."""
+    own = f"tags.`{PARENT}` = '{parent_run_id}' and tags.`{TRIAL}` = '{number}'"
+    return next(search(client, experiment_id, own), None)
+
+
+def open_children(
+    client: MlflowClient, experiment_id: str, parent_run_id: str
+) -> Iterator[Run]:
+    """The runs of a study's trials that have not ended."""
+    for status in ("RUNNING", "SCHEDULED"):
+        own = f"tags.`{PARENT}` = '{parent_run_id}' and status = '{status}'"
+        yield from list(search(client, experiment_id, own))
 
 
 def search(

@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 from rich.console import Console
 
 from sweep.budget import Budget
 from sweep.data import load_data
 from sweep.display import Display
+from sweep.errors import LeaseLost, StoreUnavailable
+from sweep.event_log import EventLog, read_events
 from sweep.experiment import Experiment
+from sweep.files import remove_folder
 from sweep.interrupt import Interrupt
 from sweep.objective import Objective, Task
 from sweep.plan import plan_workers
@@ -18,6 +22,7 @@ from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
+from sweep.study_run import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary, TrialSpec
 from sweep.usage import Usage
@@ -30,6 +35,8 @@ def run_sweep(
     console: Console,
     interrupt: Interrupt,
     on_ready: Callable[[], None],
+    *,
+    fresh: bool = False,
 ) -> StudySummary:
     """Run an experiment until it has its trials, or is interrupted.
 
@@ -39,6 +46,7 @@ def run_sweep(
         console: Where people look.
         interrupt: Watched while trials run; they then end with their epoch.
         on_ready: Called when the first trial is about to begin.
+        fresh: Whether a study of this name is set aside, and the next one begun.
 
     Returns:
         What the study says in the end.
@@ -49,28 +57,55 @@ def run_sweep(
     plan = plan_workers(experiment, *resources)
     interrupt.listen()
     with ExitStack() as stack:
-        pool = RayPool(plan, Objective)
+        pool = RayPool(plan, Objective, experiment.ray.patience)
         stack.callback(pool.close)
         tracker = TrackerProcess(experiment)
         stack.callback(tracker.stop)
         # while these start, whatever may be wrong is found before a store is made
         data = load_data(experiment)
         tracker.check()
-        console.print(f"{len(data.y_train)} images to train on, {plan}")
+        _say(console, f"{len(data.y_train)} images to train on, {plan}")
         typical = TrialSpec(0, 0, experiment.typical, experiment.study.seed)
-        task = Task(data, plan.lanes, typical if plan.is_measured else None)
+        task = Task(
+            data,
+            plan.lanes,
+            typical if plan.is_measured else None,
+            experiment.study.checkpoint_every,
+        )
         background = stack.enter_context(ThreadPoolExecutor(1))
-        opening = background.submit(_open_stores, experiment, tracker)
-        pool.load(task)
-        study = opening.result()
+        opening = background.submit(_open_stores, experiment, tracker, console, fresh)
+        try:
+            pool.load(task)
+        finally:
+            study, log = opening.result()
+            stack.callback(study.close)
+            stack.callback(log.close)
         on_ready()
-        return _run(experiment, console, interrupt, pool, study, tracker)
+        return _run(experiment, console, interrupt, pool, study, log, tracker)
 
 
-def _open_stores(experiment: Experiment, tracker: TrackerProcess) -> OptunaStudy:
-    study = OptunaStudy(experiment)
-    tracker.open(study.states, study.summary(), environment(), git_commit())
-    return study
+def _open_stores(
+    experiment: Experiment, tracker: TrackerProcess, console: Console, fresh: bool
+) -> tuple[OptunaStudy, EventLog]:
+    """Open both stores, and have each make up for what a crash has cost it."""
+    study = OptunaStudy(experiment, partial(_say, console), fresh=fresh)
+    try:
+        log = EventLog(study.folder)
+        study.recover(event.said for event, _ in read_events(study.folder))
+        tracker.open(
+            Opening(
+                folder=study.folder,
+                states=study.states,
+                summary=study.summary(),
+                environment=environment(),
+                commit=git_commit(),
+                former=study.former,
+            )
+        )
+    except BaseException:
+        study.close()
+        raise
+    return study, log
 
 
 def _run(
@@ -79,20 +114,36 @@ def _run(
     interrupt: Interrupt,
     pool: RayPool,
     study: OptunaStudy,
+    log: EventLog,
     tracker: TrackerProcess,
 ) -> StudySummary:
     budget = Budget(
         experiment.trials, experiment.study.timeout, experiment.study.max_failures
     )
-    status = "FAILED"
+    status: str | None = "FAILED"
     with Display(experiment, study.summary(), console) as display:
-        recorder = Recorder(tracker.write, display.say)
+        recorder = Recorder(log, tracker.send, display.say)
         usage = Usage()
         loop = Loop(study, pool, (recorder, display, usage), budget, time.monotonic)
         try:
             loop.run(interrupt)
             status = "FINISHED"
+        except LeaseLost:
+            status = None  # another driver's runs
+            raise
         finally:
-            recorder.close()
-            tracker.close("KILLED" if interrupt() else status, usage.share)
+            is_sent = recorder.close()
+            if is_sent and status is not None:
+                tracker.close("KILLED" if interrupt() else status, usage.share)
+    if not is_sent:
+        raise StoreUnavailable(
+            f"the study is stored, but MLflow did not answer: {study.folder} keeps "
+            "what it does not have yet; the same command sends it"
+        )
+    if not study.is_owed:
+        remove_folder(study.folder)
     return study.summary()
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

@@ -76,15 +76,19 @@ def one_of(*names: str) -> Reader:
 
 
 def seconds(value: Any) -> Any:
-    """Read a duration in seconds, or text: 90s, 45m, 2h, 1d."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
-        if match is None:
-            raise ValueError("seconds, or text such as 90s, 45m, 2h, 1d")
-        value = float(match[1]) * _UNITS[match[2]]
-    if value is not None and not (_is_number(value) and value > 0):
+    """Read a duration above zero in seconds, or as text: 90s, 45m, 2h, 1d."""
+    duration = _duration(value)
+    if duration is not None and not duration > 0:
         raise ValueError("seconds > 0, or text such as 90s, 45m, 2h, 1d")
-    return value
+    return duration
+
+
+def seconds_or_zero(value: Any) -> Any:
+    """Read a duration in seconds, or as text: 0s, 90s, 45m."""
+    duration = _duration(value)
+    if duration is None or not duration >= 0:
+        raise ValueError("seconds >= 0, or text such as 0s, 90s, 45m")
+    return duration
 
 
 def fraction_or_auto(value: Any) -> Any:
@@ -128,6 +132,17 @@ def as_yaml(value: Any) -> Any:
     if value.step is not None:
         written["step"] = value.step
     return written
+
+
+def _duration(value: Any) -> float | None:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
+        if match is None:
+            raise ValueError("seconds, or text such as 90s, 45m, 2h, 1d")
+        return float(match[1]) * _UNITS[match[2]]
+    if value is not None and not _is_number(value):
+        raise ValueError("seconds, or text such as 90s, 45m, 2h, 1d")
+    return None if value is None else float(value)
 
 
 def _setting(

@@ -5,7 +5,7 @@ from typing import Any
 from sweep.experiment import Experiment
 from sweep.paths import CHECKPOINT
 from sweep.runs import RunIds, read_runs
-from sweep.study import read_summary
+from sweep.summary import read_summary
 from sweep.trial import State, StudySummary, TrialRecord
 
 
@@ -18,7 +18,8 @@ def read_status(experiment: Experiment) -> tuple[StudySummary, RunIds]:
     empty = StudySummary(dict.fromkeys(State, 0), ())
     summary = read_summary(experiment) or empty
     best = summary.best
-    return summary, read_runs(experiment, None if best is None else best.number)
+    number = None if best is None else best.number
+    return summary, read_runs(experiment, summary.study, number)
 
 
 def status_json(

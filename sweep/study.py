@@ -5,19 +5,25 @@ pruner work on a copy of the study in memory; each change is written to the stor
 one transaction before the loop goes on.
 """
 
-from collections import Counter
-from typing import Any, assert_never
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweep.databases import tune_sqlite
 from sweep.experiment import Experiment
+from sweep.lease import Lease, this_driver
 from sweep.memory import Memory
-from sweep.paths import sqlite_file
+from sweep.paths import sweep_folder, trials_folder
 from sweep.search import make_pruner, make_sampler, suggest, to_optuna
-from sweep.storage import find_or_create, open_storage
+from sweep.storage import (
+    find_or_create,
+    open_storage,
+    set_aside,
+    study_key,
+)
+from sweep.summary import DONE, REASON, summarise, to_record
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -28,15 +34,9 @@ from sweep.trial import (
     TrialSpec,
 )
 from sweep.trial_tables import TrialTables
+from sweep.verdict import ATTEMPT, DIVERGED, Verdict, judge
 
-MAX_LOST = 3  # workers that may die under one trial before it counts as failed
-
-_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-_ATTEMPT = "attempt"  # attributes of a trial
-_LOST = "lost"
-_REASON = "reason"
-_SAME_AS = "same_as"
-_DIVERGED = "diverged"
+_SAME_AS = "same_as"  # attribute of a trial
 
 Params = frozenset[tuple[str, Any]]
 
@@ -44,25 +44,48 @@ Params = frozenset[tuple[str, Any]]
 class OptunaStudy:
     """A stored study, opened by its one driver.
 
-    Trials that a former driver left running are made to wait for their next attempt,
-    settings that the YAML enqueues are added once.
+    Settings that the YAML enqueues are added once. Trials that a former driver left
+    RUNNING stay so until `recover` is called.
+
+    Attributes:
+        key: What tells the study from others of its name.
+        former: The key of the study that was set aside for this one, if one was.
+        folder: Where the sweep keeps what it needs to go on after a crash.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        say: Callable[[str], None] = print,
+        *,
+        fresh: bool = False,
+    ) -> None:
         """Open the experiment's study, or create it.
+
+        Args:
+            experiment: The experiment.
+            say: Prints a line for people.
+            fresh: Whether a study of this name is set aside, and the next one begun.
 
         Raises:
             StoreError: if the storage cannot be opened, or its study of this name was
                 made with other settings.
+            StudyBusy: if another driver runs the study.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         tune_sqlite()
         self._experiment = experiment
-        storage = open_storage(experiment.study.storage)
+        storage, driver = open_storage(experiment.study.storage), this_driver()
+        self.former = (
+            set_aside(storage, experiment.name, driver, say) if fresh else None
+        )
         study_id = find_or_create(storage, experiment)
-        _release_running(storage, study_id)
+        self._lease = Lease(storage, study_id, driver)
+        self._lease.acquire(say)
+        self.key = study_key(storage, study_id)
+        self.folder = sweep_folder(experiment.study.folder, experiment.name, self.key)
         stored = storage.get_all_trials(study_id)
-        self._tables = TrialTables(storage, study_id, stored)
+        self._tables = TrialTables(storage, study_id, stored, self._lease, say)
         self._running: dict[int, Trial] = {}
         self._memory = Memory()
         self._study = optuna.create_study(
@@ -84,6 +107,41 @@ class OptunaStudy:
         for trial in stored:
             self._count(trial)
 
+    def recover(self, said: Iterable[TrialSpec | EpochReport | TrialEnded]) -> None:
+        """Bring trials that a former driver left RUNNING to where it had them.
+
+        Args:
+            said: What it has taken down, in its order; of any trials. A trial of which
+                the end is not among it waits for its next attempt.
+        """
+        for left in self._trials:
+            if left.state == TrialState.RUNNING:
+                self._running[left.number] = Trial(self._study, left._trial_id)
+        for message in said:
+            trial = self._running.get(message.number)
+            if trial is None or message.attempt != self._attempt(trial):
+                continue
+            if isinstance(message, EpochReport):
+                self._store_report(message)
+            elif isinstance(message, TrialEnded):
+                self.judge(message)
+                self.store(message.number)
+        for number, trial in list(self._running.items()):
+            self.judge(TrialEnded(number, self._attempt(trial), Ending.INTERRUPTED))
+            self.store(number)
+
+    def renew(self) -> None:
+        """Show drivers elsewhere that this one lives.
+
+        Raises:
+            LeaseLost: One of them has taken the study over.
+        """
+        self._tables.renew()
+
+    def close(self) -> None:
+        """Leave the study to whoever comes."""
+        self._lease.release()
+
     @property
     def _trials(self) -> list[FrozenTrial]:
         return self._memory.all_trials()
@@ -92,6 +150,14 @@ class OptunaStudy:
     def states(self) -> dict[int, State]:
         """The state of every trial, by number."""
         return {trial.number: State(trial.state.name) for trial in self._trials}
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether a trial that was begun waits to go on."""
+        return any(
+            trial.state == TrialState.WAITING and ATTEMPT in trial.user_attrs
+            for trial in self._trials
+        )
 
     @property
     def done(self) -> int:
@@ -109,10 +175,15 @@ class OptunaStudy:
         self._running[trial.number] = trial
         return TrialSpec(
             number=trial.number,
-            attempt=frozen.user_attrs.get(_ATTEMPT, 0),
+            attempt=self._attempt(trial),
             hparams=self._experiment.hparams(frozen.params),
             seed=self._experiment.study.seed,
+            folder=str(trials_folder(self.folder) / f"{trial.number:04d}"),
+            known_epochs=max(frozen.intermediate_values, default=0),
         )
+
+    def _attempt(self, trial: Trial) -> int:
+        return int(self._frozen(trial).user_attrs.get(ATTEMPT, 0))
 
     def _propose(self) -> Trial:
         space, condition = self._experiment.space, self._experiment.condition
@@ -138,9 +209,9 @@ class OptunaStudy:
         number = self._results.get(frozenset(params.items()))
         if number is None:
             return None
-        record = _record(self._experiment, self._memory.get_trial(number))
+        record = to_record(self._experiment, self._memory.get_trial(number))
         ending = Ending.COMPLETE if record.state is State.COMPLETE else Ending.PRUNED
-        if record.reason == _DIVERGED:
+        if record.reason == DIVERGED:
             ending = Ending.DIVERGED
         curve = self._memory.get_trial(number).intermediate_values
         return TrialEnded(
@@ -153,20 +224,16 @@ class OptunaStudy:
         )
 
     def report(self, report: EpochReport) -> bool:
-        """Store an epoch's validation accuracy; a step that is known stays as it is.
+        """Store an epoch's validation accuracy.
 
         Returns:
             Whether the pruner gives the trial up.
         """
-        number, epoch = report.number, report.epoch
-        trial = self._running[number]
-        if epoch not in self._frozen(trial).intermediate_values:
-            trial.report(report.val_accuracy, epoch)
-            self._tables.report(number, epoch, report.val_accuracy)
-        return trial.should_prune()
+        self._store_report(report)
+        return self._running[report.number].should_prune()
 
-    def tell(self, ended: TrialEnded) -> TrialRecord:
-        """Store how an attempt ended.
+    def judge(self, ended: TrialEnded) -> TrialRecord:
+        """Make up one's mind about an attempt that ended; `store` comes next.
 
         Returns:
             What the study knows of the trial now; it is WAITING if it is to be tried
@@ -175,42 +242,50 @@ class OptunaStudy:
         trial = self._running.pop(ended.number)
         if ended.same_as is not None:
             self._copy_curve(trial, ended.same_as)
-        self._note_ending(trial, ended)
+        counts = self._frozen(trial).user_attrs
+        verdict = judge(ended, counts, self._experiment.study.max_lost)
+        self._apply(verdict, trial, ended)
         frozen = self._frozen(trial)
-        self._tables.end(frozen)
         self._count(frozen)
-        return _record(self._experiment, frozen)
+        return to_record(self._experiment, frozen)
 
-    def _note_ending(self, trial: Trial, ended: TrialEnded) -> None:
-        match ended.ending:
-            case Ending.COMPLETE:
-                self._finish(
-                    trial, TrialState.COMPLETE, value=self._value(trial, ended)
-                )
-            case Ending.PRUNED:
-                self._finish(trial, TrialState.PRUNED)
-            case Ending.DIVERGED:
-                self._finish(trial, TrialState.PRUNED, reason=_DIVERGED)
-            case Ending.FAILED:
-                self._finish(trial, TrialState.FAIL, reason=ended.reason)
-            case Ending.INTERRUPTED:
-                self._try_again(trial)
-            case Ending.LOST:
-                lost = trial.user_attrs.get(_LOST, 0) + 1
-                trial.set_user_attr(_LOST, lost)
-                if lost > MAX_LOST:
-                    self._finish(trial, TrialState.FAIL, reason=ended.reason)
-                else:
-                    self._try_again(trial)
-            case _:
-                assert_never(ended.ending)
+    def store(self, number: int) -> None:
+        """Store what `judge` has made of a trial.
+
+        Raises:
+            SweepFailed: The database refuses it, or stays away.
+            LeaseLost: Another driver runs the study.
+        """
+        trial = self._trials[number]
+        if _SAME_AS in trial.user_attrs:
+            self._tables.report(number, trial.intermediate_values)
+        self._tables.end(trial)
+
+    def _store_report(self, report: EpochReport) -> None:
+        # a step that is known stays as it is
+        trial = self._running[report.number]
+        if report.epoch not in self._frozen(trial).intermediate_values:
+            trial.report(report.val_accuracy, report.epoch)
+            self._tables.report(report.number, {report.epoch: report.val_accuracy})
+
+    def _apply(self, verdict: Verdict, trial: Trial, ended: TrialEnded) -> None:
+        for key, count in verdict.counts.items():
+            trial.set_user_attr(key, count)
+        if verdict.reason is not None:
+            trial.set_user_attr(REASON, verdict.reason)
+        if verdict.state is State.WAITING:
+            self._memory.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            return
+        complete = verdict.state is State.COMPLETE
+        value = self._value(trial, ended) if complete else None
+        self._study.tell(trial, value, TrialState[verdict.state])
 
     def summary(self) -> StudySummary:
         """What the study says now."""
-        return _summarise(self._experiment, self._trials)
+        return summarise(self._experiment, self._trials, self.key)
 
     def _count(self, trial: FrozenTrial) -> None:
-        if trial.state in _DONE:
+        if trial.state in DONE:
             self._done += 1
             self._results.setdefault(frozenset(trial.params.items()), trial.number)
 
@@ -219,7 +294,6 @@ class OptunaStudy:
         curve = self._memory.get_trial(number).intermediate_values
         for epoch, value in curve.items():
             trial.report(value, epoch)
-            self._tables.report(trial.number, epoch, value)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         return self._memory.get_trial(trial._trial_id)
@@ -229,67 +303,3 @@ class OptunaStudy:
             return ended.best_val_accuracy
         curve = self._frozen(trial).intermediate_values
         return curve[max(curve)]
-
-    def _finish(
-        self,
-        trial: Trial,
-        state: TrialState,
-        value: float | None = None,
-        reason: str | None = None,
-    ) -> None:
-        if reason is not None:
-            trial.set_user_attr(_REASON, reason)
-        self._study.tell(trial, value, state)
-
-    def _try_again(self, trial: Trial) -> None:
-        trial.set_user_attr(_ATTEMPT, trial.user_attrs.get(_ATTEMPT, 0) + 1)
-        self._memory.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-
-
-def read_summary(experiment: Experiment) -> StudySummary | None:
-    """What the storage says of an experiment, without changing it.
-
-    Returns:
-        The summary, or None if the storage holds no such study.
-
-    Raises:
-        StoreError: if the storage cannot be read.
-    """
-    path = sqlite_file(experiment.study.storage)
-    if path is not None and not path.exists():
-        return None
-    storage = open_storage(experiment.study.storage)
-    try:
-        study_id = storage.get_study_id_from_name(experiment.name)
-    except KeyError:
-        return None
-    return _summarise(experiment, storage.get_all_trials(study_id))
-
-
-def _summarise(experiment: Experiment, trials: list[FrozenTrial]) -> StudySummary:
-    counts = Counter(State(trial.state.name) for trial in trials)
-    ranked = [_record(experiment, trial) for trial in trials if trial.state in _DONE]
-    ranked = [record for record in ranked if record.value is not None]
-    ranked.sort(key=lambda record: (-(record.value or 0.0), record.number))
-    return StudySummary({state: counts[state] for state in State}, tuple(ranked))
-
-
-def _record(experiment: Experiment, trial: FrozenTrial) -> TrialRecord:
-    curve = trial.intermediate_values
-    return TrialRecord(
-        number=trial.number,
-        state=State(trial.state.name),
-        value=trial.value,
-        # the first of several equal ones, as the worker that kept it decides too
-        epoch=max(curve, key=lambda epoch: (curve[epoch], -epoch), default=None),
-        hparams=experiment.hparams(trial.params),
-        reason=trial.user_attrs.get(_REASON),
-    )
-
-
-def _release_running(storage: RDBStorage, study_id: int) -> None:
-    running = storage.get_all_trials(study_id, states=(TrialState.RUNNING,))
-    for trial in running:
-        attempt = trial.user_attrs.get(_ATTEMPT, 0) + 1
-        storage.set_trial_user_attr(trial._trial_id, _ATTEMPT, attempt)
-        storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

@@ -6,17 +6,16 @@ from the loop, since one interpreter runs one of them at a time.
 
 import signal
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
 from sweep.errors import SweepError, SweepFailed
 from sweep.experiment import Experiment
-from sweep.provenance import Commit
 from sweep.runs import read_runs
+from sweep.study_run import Opening
 from sweep.tracking import Tracker
-from sweep.trial import Event, State, StudySummary
 
 
 class TrackerProcess:
@@ -36,21 +35,15 @@ class TrackerProcess:
 
     def check(self) -> None:
         """Look at the store without changing it; see runs.read_runs."""
-        self._call("check", self._experiment, None)
+        self._call("check", self._experiment, "", None)
 
-    def open(
-        self,
-        states: Mapping[int, State],
-        summary: StudySummary,
-        environment: Mapping[str, str],
-        commit: Commit | None,
-    ) -> None:
+    def open(self, opening: Opening) -> None:
         """Open the study's runs; see Tracker."""
-        self._call("open", self._experiment, states, summary, environment, commit)
+        self._call("open", self._experiment, opening)
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Write what happened; see Tracker.write."""
-        self._call("write", events)
+    def send(self) -> None:
+        """Write what is new in the sweep's log; see Tracker.send."""
+        self._call("send")
 
     def close(self, status: str, utilisation: float | None) -> None:
         """End the study's run; see Tracker.close."""
@@ -80,7 +73,7 @@ def _serve(pipe: Connection) -> None:
 
     def open_tracker(*arguments: Any) -> None:
         tracker = Tracker(*arguments)
-        methods.update(write=tracker.write, close=tracker.close)
+        methods.update(send=tracker.send, close=tracker.close)
 
     methods["open"] = open_tracker
     while True:

@@ -36,6 +36,7 @@ class Ending(StrEnum):
     INTERRUPTED = "interrupted"  # stopped, because the sweep is to end
     DIVERGED = "diverged"  # its loss was not finite
     FAILED = "failed"  # its code raised an exception
+    OUT_OF_MEMORY = "out of memory"  # its device has no room for it, alone or not
     LOST = "lost"  # its worker died
 
 
@@ -48,12 +49,18 @@ class TrialSpec:
         attempt: Which execution of the trial this is, from 0.
         hparams: Every setting of model and solver, searched or fixed.
         seed: Seed of the initial weights and of every epoch's minibatches.
+        folder: Where its state is kept while it trains, and found by its next attempt;
+            None for nowhere.
+        known_epochs: Epochs that the study has from earlier attempts; only later ones
+            are reported.
     """
 
     number: int
     attempt: int
     hparams: HParams
     seed: int
+    folder: str | None = None
+    known_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,10 +160,12 @@ class StudySummary:
     Attributes:
         counts: Number of trials by state; every state is there.
         ranking: COMPLETE and PRUNED trials with a value, best first.
+        study: What tells the study from others of its name; empty if there is none yet.
     """
 
     counts: Mapping[State, int]
     ranking: tuple[TrialRecord, ...]
+    study: str = ""
 
     @property
     def best(self) -> TrialRecord | None:

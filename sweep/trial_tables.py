@@ -6,7 +6,8 @@ RDBStorage, 3 ms here. What is written is read back by Optuna's own client in th
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,20 +16,39 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.databases import upsert
+from sweep.databases import transact, upsert
+from sweep.errors import SweepFailed
+from sweep.lease import Lease
 
 Attr = str | int
 
 
 class TrialTables:
-    """The trials of one study, by number; each method is one transaction."""
+    """The trials of one study, by number; each method is one transaction.
+
+    A transaction is repeated while the database is away. It raises SweepFailed if the
+    database refuses it or stays away, and LeaseLost if another driver runs the study.
+    """
 
     def __init__(
-        self, storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]
+        self,
+        storage: RDBStorage,
+        study_id: int,
+        trials: Sequence[FrozenTrial],
+        lease: Lease,
+        say: Callable[[str], None],
     ) -> None:
-        """Take the study, and the trials that it has already."""
-        self._engine = storage.engine
-        self._study_id = study_id
+        """Take the study, and the trials that it has already.
+
+        Args:
+            storage: Where the study is.
+            study_id: The study.
+            trials: Its trials, by number.
+            lease: The right to write it.
+            say: Prints a line for people.
+        """
+        self._engine, self._lease, self._say = storage.engine, lease, say
+        self._study_id, self._is_broken = study_id, False
         self._trials: Any = models.TrialModel.__table__
         self._upsert_param = self._upsert(models.TrialParamModel, "param_name")
         self._upsert_value = self._upsert(models.TrialValueModel, "objective")
@@ -49,44 +69,50 @@ class TrialTables:
             "state": trial.state,
             "datetime_start": _now() if trial.state == TrialState.RUNNING else None,
         }
-        with self._engine.begin() as connection:
-            added: Any = connection.execute(self._trials.insert(), row)
-            trial_id = added.inserted_primary_key[0]
-            self._write_params(connection, trial_id, trial)
-            for statement, attrs in (
-                (self._upsert_user_attr, trial.user_attrs),
-                (self._upsert_system_attr, trial.system_attrs),
-            ):
-                for key, value in attrs.items():
-                    connection.execute(statement, _attr(trial_id, key, value))
-        self._ids.append(trial_id)
+        ids: list[int | None] = []
+
+        def work(connection: Any) -> None:
+            if ids:  # tried before, and nobody knows how it ended
+                ids.append(self._find(connection, trial.number))
+                if ids[-1] is not None:
+                    return
+            ids.append(self._insert(connection, row, trial))
+
+        self._transact(work)
+        assert ids[-1] is not None
+        self._ids.append(ids[-1])
 
     def start(self, trial: FrozenTrial) -> None:
         """Make a waiting trial run, with all its hyperparameters."""
         trial_id = self._ids[trial.number]
-        with self._engine.begin() as connection:
+
+        def work(connection: Any) -> None:
             self._write_params(connection, trial_id, trial)
             self._update(connection, trial_id, state=trial.state, datetime_start=_now())
 
-    def report(self, number: int, step: int, value: float) -> None:
-        """Add a point to a trial's curve."""
-        stored, kind = (
-            models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-        )
-        row = {
-            "trial_id": self._ids[number],
-            "step": step,
-            "intermediate_value": stored,
-            "intermediate_value_type": kind,
-        }
-        with self._engine.begin() as connection:
-            connection.execute(self._upsert_point, row)
+        self._transact(work)
+
+    def report(self, number: int, curve: Mapping[int, float]) -> None:
+        """Add points to a trial's curve, by step."""
+        stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+        rows = [
+            {
+                "trial_id": self._ids[number],
+                "step": step,
+                "intermediate_value": stored(value)[0],
+                "intermediate_value_type": stored(value)[1],
+            }
+            for step, value in curve.items()
+        ]
+        if rows:
+            self._transact(lambda conn: conn.execute(self._upsert_point, rows))
 
     def end(self, trial: FrozenTrial) -> None:
         """Give a trial the state that it has now, its value and its user attributes."""
         trial_id = self._ids[trial.number]
         ended = _now() if trial.state.is_finished() else None
-        with self._engine.begin() as connection:
+
+        def work(connection: Any) -> None:
             if trial.value is not None:
                 stored, kind = models.TrialValueModel.value_to_stored_repr(trial.value)
                 own = {"trial_id": trial_id, "objective": 0}
@@ -98,8 +124,50 @@ class TrialTables:
                 connection, trial_id, state=trial.state, datetime_complete=ended
             )
 
+        self._transact(work)
+
+    def renew(self) -> None:
+        """Show that this driver lives, now and then."""
+        now = time.monotonic()
+        if self._lease.is_due(now):
+            self._transact(lambda connection: self._lease.beat(connection, now))
+
+    def _transact(self, work: Callable[[Any], Any]) -> None:
+        def held(connection: Any) -> None:
+            self._lease.hold(connection)
+            work(connection)
+
+        if self._is_broken:
+            raise SweepFailed("the study's database has not taken what came before")
+        try:
+            transact(self._engine, held, self._say)
+        except BaseException:
+            # whoever cleans up now must not wait for the same database once more
+            self._is_broken = True
+            raise
+
     def _upsert(self, model: Any, key: str) -> Any:
         return upsert(self._engine, model.__table__, ("trial_id", key))
+
+    def _insert(
+        self, connection: Any, row: Mapping[str, Any], trial: FrozenTrial
+    ) -> int:
+        added: Any = connection.execute(self._trials.insert(), row)
+        trial_id: int = added.inserted_primary_key[0]
+        self._write_params(connection, trial_id, trial)
+        for statement, attrs in (
+            (self._upsert_user_attr, trial.user_attrs),
+            (self._upsert_system_attr, trial.system_attrs),
+        ):
+            for key, value in attrs.items():
+                connection.execute(statement, _attr(trial_id, key, value))
+        return trial_id
+
+    def _find(self, connection: Any, number: int) -> int | None:
+        own, columns = self._study_id, self._trials.c
+        query = self._trials.select().where(columns.study_id == own)
+        row = connection.execute(query.where(columns.number == number)).first()
+        return None if row is None else int(row.trial_id)
 
     def _write_params(self, connection: Any, trial_id: int, trial: FrozenTrial) -> None:
         rows = [

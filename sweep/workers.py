@@ -1,14 +1,12 @@
 """The pool: warm processes on every CPU or GPU that Ray has.
 
-The only file that knows Ray. A worker is called once an epoch; what comes back decides
-what it is told with the next call, so no trial runs on past its end.
+With cluster.py, the only file that knows Ray. A worker is called once an epoch; what
+comes back decides what it is told with the next call, so no trial runs on past its end.
 """
 
-import os
-import secrets
-import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import ray
@@ -16,7 +14,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from sweep.errors import ClusterError, first_line
 from sweep.plan import Plan
-from sweep.trial import Ending, Message, TrialEnded, TrialSpec
+from sweep.slots import Slot
+from sweep.trial import Ending, Message, Notice, TrialEnded, TrialSpec
 
 _READY_S = 120.0  # how long the first worker may take to start
 
@@ -60,88 +59,34 @@ class _Worker:
         return self._work.advance(start, stop), self._work.lanes
 
 
-@dataclass
-class _Slot:
-    """A place in the pool: the worker there, its trials, and what it is told next."""
-
-    actor: Any
-    room: int = 1  # trials that the worker takes at most
-    lanes: dict[int, TrialSpec] = field(default_factory=dict)
-    start: list[TrialSpec] = field(default_factory=list)
-    stop: dict[int, Ending] = field(default_factory=dict)
-    call: Any = None
-
-
-def connect(address: str) -> tuple[float, float]:
-    """Join a Ray cluster, or start a private one of this machine alone.
-
-    Args:
-        address: `local`, `auto` or `host:port`.
-
-    Returns:
-        The CPU cores and GPUs there are.
-
-    Raises:
-        ClusterError: if there is no cluster at that address.
-    """
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        # Nobody else on this machine may command the workers. Ray reads the token once
-        # a process, and turns it on where the mode is unset; setting that is too late.
-        os.environ.pop("RAY_AUTH_MODE", None)
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        options |= {"include_dashboard": False, "num_cpus": local_cpus()}
-    elif address != "auto":
-        _check_reachable(address)
-    try:
-        ray.init(address=address, **options)
-    except (RayError, RuntimeError, ValueError, OSError) as error:
-        raise _no_cluster(address, error) from error
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-
-
-def _check_reachable(address: str) -> None:
-    # ray.init would go on trying for a minute
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5.0).close()
-    except (OSError, ValueError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> ClusterError:
-    return ClusterError(
-        f"ray.address: found {address}: {first_line(error)}; allowed: local, auto or "
-        "host:port of a running cluster"
-    )
-
-
-def local_cpus() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def disconnect() -> None:
-    """Leave the cluster; a private one ends."""
-    ray.shutdown()
-
-
 class RayPool:
-    """Workers that stay warm from trial to trial; a dead one is replaced."""
+    """Workers that stay warm from trial to trial.
 
-    def __init__(self, plan: Plan, make_work: MakeWork) -> None:
+    A worker that is lost or stands still is replaced. One that fails several trials in
+    a row is replaced, too, and given up if that does not help.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        make_work: MakeWork,
+        patience_s: float = 600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Begin to start the workers.
 
         Args:
             plan: How many, with what, and how many trials each trains at a time.
             make_work: Called in each worker with its task, a torch device and a number
                 of threads; importable by its name there.
+            patience_s: How long a worker may take for an epoch of its trials, in
+                seconds; then it is taken for lost.
+            clock: Seconds since any fixed moment.
         """
-        self._plan = plan
-        self._make_work = make_work
+        self._plan, self._make_work = plan, make_work
+        self._patience_s, self._clock = patience_s, clock
         self._task: Any = None
-        self._slots = [_Slot(self._start_actor()) for _ in range(plan.workers)]
+        self._slots = [Slot(self._start_actor()) for _ in range(plan.workers)]
 
     def load(self, task: Any) -> None:
         """Hand the task to every worker, its arrays through Ray's shared memory.
@@ -162,38 +107,46 @@ class RayPool:
         except RayError as error:
             raise ClusterError(f"a worker could not start: {error}") from error
         for slot in self._slots:
-            slot.room = lanes  # until it says so itself
+            slot.lanes = lanes  # until it says so itself
 
     def room(self) -> int:
         """How many more trials can be submitted now."""
-        return sum(max(0, slot.room - len(slot.lanes)) for slot in self._slots)
+        return sum(slot.room for slot in self._slots)
 
     def submit(self, spec: TrialSpec) -> None:
-        """Hand a trial to the worker with the most room."""
-        slot = max(self._slots, key=lambda slot: slot.room - len(slot.lanes))
-        slot.lanes[spec.number] = spec
-        slot.start.append(spec)
+        """Hand a trial to the worker with the most room, and enough memory for it."""
+        with_room = [slot for slot in self._slots if slot.room]
+        slot = max(with_room, key=lambda slot: (not slot.refuses(spec), slot.room))
+        slot.submit(spec)
 
     def stop(self, number: int, ending: Ending) -> None:
         """End a trial after its current epoch; nothing happens if it has ended."""
         for slot in self._slots:
-            if number in slot.lanes:
-                slot.stop[number] = ending
+            slot.end(number, ending)
 
     def wait(self, timeout_s: float) -> list[Message]:
         """Let every worker go on, and return what the next ones have to say.
 
         Args:
             timeout_s: Return empty-handed after this many seconds.
+
+        Raises:
+            ClusterError: if the cluster is lost, or no worker is left.
         """
-        for slot in self._slots:
-            if slot.call is None and slot.lanes:
-                self._go_on(slot)
-        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
-        ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
-        if ready:
-            ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        return [message for call in ready for message in self._collect(calls[call])]
+        with _cluster_errors():
+            for slot in self._slots:
+                if slot.call is None and slot.trials:
+                    slot.call = slot.actor.advance.remote(*slot.take_orders())
+                    slot.called_at = self._clock()
+            calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+            ready: list[Any] = []
+            if calls:
+                ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+            if ready:
+                ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+            messages = [m for call in ready for m in self._collect(calls[call])]
+            messages += self._give_up_on_stalled()
+            return [*messages, *self._mend()]
 
     def close(self) -> None:
         """End every worker at once."""
@@ -210,33 +163,67 @@ class RayPool:
         )
         return actor.remote(self._make_work, device, self._plan.cpus)
 
-    def _go_on(self, slot: _Slot) -> None:
-        slot.call = slot.actor.advance.remote(slot.start, slot.stop)
-        slot.start, slot.stop = [], {}
-
-    def _collect(self, slot: _Slot) -> list[Message]:
+    def _collect(self, slot: Slot) -> list[Message]:
         messages: list[Message]
         call, slot.call = slot.call, None
         try:
-            messages, slot.room = ray.get(call)
+            messages, slot.lanes = ray.get(call)
         except RayTaskError as error:
-            return self._replace(slot, Ending.FAILED, str(error))
+            return self._lose(slot, Ending.FAILED, str(error))
         except RayError as error:
-            return self._replace(slot, Ending.LOST, f"its worker was lost: {error}")
+            return self._lose(slot, Ending.LOST, f"its worker was lost: {error}")
         for message in messages:
             if isinstance(message, TrialEnded):
-                slot.lanes.pop(message.number)
-                slot.stop.pop(message.number, None)
+                slot.ended(message)
         return messages
 
-    def _replace(self, slot: _Slot, ending: Ending, reason: str) -> list[Message]:
-        """Put a new worker in a broken one's place, and give its trials up."""
-        ended: list[Message] = [
-            TrialEnded(spec.number, spec.attempt, ending, reason=reason)
-            for spec in slot.lanes.values()
+    def _give_up_on_stalled(self) -> list[Message]:
+        reason = f"its worker did not answer for {self._patience_s:g} s (ray.patience)"
+        return [
+            message
+            for slot in self._slots
+            if slot.call is not None
+            and self._clock() - slot.called_at > self._patience_s
+            for message in self._lose(slot, Ending.LOST, reason)
         ]
+
+    def _lose(self, slot: Slot, ending: Ending, reason: str) -> list[Message]:
+        """Give a worker's trials up, and put a new worker in its place."""
+        lost = slot.lose()
+        self._replace(slot)
+        return [TrialEnded(s.number, s.attempt, ending, reason=reason) for s in lost]
+
+    def _replace(self, slot: Slot) -> None:
         ray.kill(slot.actor)
-        slot.lanes, slot.start, slot.stop = {}, [], {}
         slot.actor = self._start_actor()
         slot.actor.load.remote(self._task)
-        return ended
+
+    def _mend(self) -> list[Message]:
+        """Replace workers that fail again and again, or do without them."""
+        messages: list[Message] = []
+        for slot in [slot for slot in self._slots if slot.is_hopeless]:
+            ray.kill(slot.actor)
+            self._slots.remove(slot)
+            text = f"a worker is given up: it failed {slot.failures} times in a row"
+            messages.append(Notice(text))
+        for slot in self._slots:
+            if slot.is_to_be_replaced:
+                self._replace(slot)
+                slot.is_replaced = True
+                text = f"a worker is replaced: it failed {slot.failures} times in a row"
+                messages.append(Notice(text))
+        if not self._slots:
+            raise ClusterError("no worker is left: each failed too often in a row")
+        return messages
+
+
+@contextmanager
+def _cluster_errors() -> Iterator[None]:
+    """Tell that the whole cluster is gone in words for people."""
+    try:
+        yield
+    except RayError as error:
+        raise ClusterError(
+            f"the Ray cluster was lost: {first_line(error)}; the same command goes on "
+            "once there is one"
+        ) from error

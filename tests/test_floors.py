@@ -11,9 +11,12 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"errors"},
     {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
-    {"budget", "checkpoint", "databases", "plan", "provenance", "interrupt"},
-    {"search", "storage", "memory", "trial_tables", "runs", "run_writers"},
-    {"batch", "lane", "calibration"},
+    {"budget", "plan", "verdict", "slots", "files", "checkpoint", "databases"},
+    {"provenance", "interrupt", "cluster"},
+    {"event_log", "saved_trial", "lease", "run_writers"},
+    {"search", "storage", "memory", "trial_tables", "runs"},
+    {"summary", "batch", "artifacts", "lane", "calibration"},
+    {"study_run"},
     {"tracking"},
     {
         "study",
@@ -34,18 +37,27 @@ FLOORS = (
 # floor 1 has a tower of its own; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
 OWNERS = {
-    "optuna": {"study", "search", "storage", "memory", "trial_tables"},
+    "optuna": {
+        "study",
+        "summary",
+        "search",
+        "storage",
+        "memory",
+        "trial_tables",
+        "lease",
+    },
     "scipy": {"search"},
-    "ray": {"workers"},
-    "mlflow": {"tracking", "runs", "run_writers", "batch"},
-    "pydantic": {"experiment", "config"},
+    "psutil": {"lease"},
+    "ray": {"cluster", "workers"},
+    "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
+    "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
     "typer": {"cli"},
     "fcnet": {"objective", "lane", "calibration", "data"},
-    "torch": {"objective", "lane", "calibration", "checkpoint"},
+    "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
     "numpy": {"objective"},
 }
 FCNET_OWNERS = {

@@ -13,6 +13,7 @@ from sweep.config import load
 from sweep.experiment import Experiment
 from sweep.objective import Objective, Task
 from sweep.runner import Pool
+from sweep.study import OptunaStudy
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -48,11 +49,14 @@ def make_experiment(folder: Path, *overrides: str, text: str = DIGITS) -> Experi
     stores = (
         f"study.storage=sqlite:///{folder / 'optuna.db'}",
         f"mlflow.tracking_uri=sqlite:///{folder / 'mlflow.db'}",
+        f"study.folder={folder / 'sweeps'}",
     )
     return load(file, (*stores, *overrides))
 
 
-def make_spec(number: int = 0, attempt: int = 0, **hparams: Any) -> TrialSpec:
+def make_spec(
+    number: int = 0, attempt: int = 0, folder: Path | None = None, **hparams: Any
+) -> TrialSpec:
     """A trial of the digits experiment."""
     settings: dict[str, HParam] = {
         "hidden_dim": 8,
@@ -67,7 +71,8 @@ def make_spec(number: int = 0, attempt: int = 0, **hparams: Any) -> TrialSpec:
         "batch_size": 100,
         "num_epochs": 3,
     }
-    return TrialSpec(number, attempt, {**settings, **hparams}, seed=0)
+    place = None if folder is None else str(folder)
+    return TrialSpec(number, attempt, {**settings, **hparams}, seed=0, folder=place)
 
 
 def make_report(
@@ -122,9 +127,23 @@ def score(checkpoint: Checkpoint, data: Data) -> float:
     return float(right.double().mean())
 
 
-def make_objective(data: Data, lanes: int = 4) -> Objective:
-    """One worker's work, on a CPU."""
-    return Objective(Task(data, lanes), "cpu", threads=1)
+def make_objective(data: Data, lanes: int = 4, save_every: float = 0.0) -> Objective:
+    """One worker's work, on a CPU; it saves trials with a folder after every epoch."""
+    return Objective(Task(data, lanes, save_every=save_every), "cpu", threads=1)
+
+
+def open_study(experiment: Experiment) -> OptunaStudy:
+    """An experiment's study as a driver finds it whose predecessor left no log."""
+    study = OptunaStudy(experiment)
+    study.recover([])
+    return study
+
+
+def tell(study: OptunaStudy, ended: TrialEnded) -> TrialRecord:
+    """Judge an ending and store the verdict, with nothing in between."""
+    record = study.judge(ended)
+    study.store(ended.number)
+    return record
 
 
 class InProcessPool:

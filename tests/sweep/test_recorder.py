@@ -1,40 +1,49 @@
-"""The thread between loop and store: order, gathering, patience."""
+"""The thread between the log and a slow store: order, gathering, patience."""
 
 import time
-from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from support import make_ended, make_record, make_report, make_spec
-from sweep.errors import StoreUnavailable, SweepFailed
+from sweep.errors import StoreUnavailable
+from sweep.event_log import EventLog, mark_sent, read_events, sent
 from sweep.recorder import Recorder
 from sweep.trial import Event
 
 
 class Store:
-    """Takes what is written to it, but for the first `refusals` times."""
+    """Takes what is new in a log, but for the first `refusals` times."""
 
-    def __init__(self, refusals: int = 0) -> None:
-        self.refusals = refusals
+    def __init__(self, folder: Path, refusals: int = 0) -> None:
+        self.folder, self.refusals = folder, refusals
         self.batches: list[list[Event]] = []
         self.warnings: list[str] = []
 
-    def write(self, events: Sequence[Event]) -> None:
+    def send(self) -> None:
         if self.refusals:
             self.refusals -= 1
             raise StoreUnavailable("the store is away")
-        self.batches.append(list(events))
+        news = list(read_events(self.folder, sent(self.folder)))
+        if news:
+            self.batches.append([event for event, _ in news])
+            mark_sent(self.folder, news[-1][1])
+
+    def recorder(self, patience_s: float = 10.0) -> Recorder:
+        """A recorder whose log this store reads."""
+        log = EventLog(self.folder)
+        return Recorder(log, self.send, self.warnings.append, patience_s)
 
 
-def test_events_are_written_in_their_order_and_in_few_batches() -> None:
+def test_events_are_sent_in_their_order_and_in_few_batches(tmp_path: Path) -> None:
     """All that gathers within a moment is one batch."""
-    store = Store()
-    recorder = Recorder(store.write, store.warnings.append)
+    store = Store(tmp_path)
+    recorder = store.recorder()
     recorder.started(make_spec())
     for epoch in range(1, 9):
         recorder.reported(make_report(epoch=epoch))
     recorder.ended(make_ended(), make_record())
-    recorder.close()
+    assert recorder.close()
 
     events = [event for batch in store.batches for event in batch]
     said = [event.said for event in events]
@@ -44,11 +53,11 @@ def test_events_are_written_in_their_order_and_in_few_batches() -> None:
     assert len(store.batches) <= 2
 
 
-def test_taking_events_down_does_not_wait_for_the_store() -> None:
+def test_taking_events_down_does_not_wait_for_the_store(tmp_path: Path) -> None:
     """The loop goes on while the store takes its time."""
-    recorder = Recorder(lambda _events: time.sleep(0.5), print)
-    recorder.started(make_spec())
-    time.sleep(0.3)  # the thread is writing now
+    log = EventLog(tmp_path)
+    recorder = Recorder(log, lambda: time.sleep(0.5), print)
+    time.sleep(0.3)  # the thread is sending now
     began = time.monotonic()
     recorder.started(make_spec(1))
 
@@ -56,37 +65,74 @@ def test_taking_events_down_does_not_wait_for_the_store() -> None:
     recorder.close()
 
 
-def test_a_store_that_comes_back_gets_everything_once() -> None:
+def test_a_store_that_comes_back_gets_everything_once(tmp_path: Path) -> None:
     """The user is warned once, and nothing is lost, doubled or out of order."""
-    store = Store(refusals=2)
-    recorder = Recorder(store.write, store.warnings.append)
+    store = Store(tmp_path, refusals=2)
+    recorder = store.recorder()
     recorder.started(make_spec(0))
     time.sleep(0.4)
     recorder.started(make_spec(1))
-    recorder.close()
+    assert recorder.close()
 
     written = [event.number for batch in store.batches for event in batch]
     assert written == [0, 1]
-    assert store.warnings == ["the store is away; trying again until it answers"]
+    assert store.warnings == [
+        "the store is away; what happens waits on disk until it answers"
+    ]
 
 
-def test_a_store_that_stays_away_is_told_at_the_end() -> None:
-    """Closing does not hang, and does not pretend."""
-    store = Store(refusals=10_000)
-    recorder = Recorder(store.write, store.warnings.append, patience_s=0.0)
+def test_a_store_that_stays_away_gets_it_from_the_next_recorder(tmp_path: Path) -> None:
+    """Closing does not hang and does not pretend; the log keeps what is left."""
+    store = Store(tmp_path, refusals=10_000)
+    recorder = store.recorder(patience_s=0.0)
     recorder.started(make_spec())
+    assert not recorder.close()
 
-    with pytest.raises(SweepFailed, match="1 events were not written"):
-        recorder.close()
+    store.refusals = 0
+    assert store.recorder().close()
+    assert [[event.number for event in batch] for batch in store.batches] == [[0]]
 
 
-def test_a_mistake_in_writing_reaches_the_loop() -> None:
+def test_a_mistake_in_sending_reaches_the_loop(tmp_path: Path) -> None:
     """What is no outage is raised in the loop's thread instead of being lost."""
 
-    def write(events: Sequence[Event]) -> None:
-        raise TypeError(f"{len(events)} events, and a bug")
+    def send() -> None:
+        raise TypeError("a bug")
 
-    recorder = Recorder(write, print)
-    recorder.started(make_spec())
+    recorder = Recorder(EventLog(tmp_path), send, print)
     with pytest.raises(TypeError, match="a bug"):
         recorder.close()
+
+
+def test_a_long_log_begins_anew_once_all_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not grow for ever, and nothing is sent twice or never."""
+    monkeypatch.setattr("sweep.event_log._STALE_BYTES", 500)
+    store = Store(tmp_path)
+    recorder = store.recorder()
+    for number in range(10):
+        recorder.started(make_spec(number))
+        time.sleep(0.25)
+    assert recorder.close()
+
+    written = [event.number for batch in store.batches for event in batch]
+    assert written == list(range(10))
+    assert (tmp_path / "events.jsonl").stat().st_size < 1500
+
+
+def test_a_log_that_grows_too_large_leaves_loss_curves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs and endings are kept, and people are told once."""
+    monkeypatch.setattr("sweep.event_log._THIN_BYTES", 100)
+    store = Store(tmp_path, refusals=10_000)
+    recorder = store.recorder(patience_s=0.0)
+    recorder.started(make_spec())
+    for epoch in (1, 2):
+        recorder.reported(make_report(epoch=epoch))
+    recorder.close()
+
+    said = [event.said for event, _ in read_events(tmp_path)]
+    assert [getattr(message, "losses", None) for message in said] == [None, (), ()]
+    assert sum("loss curves are left out" in text for text in store.warnings) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from support import make_ended, make_record, make_report, make_spec
 from sweep.budget import Budget
-from sweep.errors import SweepFailed
+from sweep.errors import LeaseLost, SweepFailed
 from sweep.runner import Loop
 from sweep.trial import (
     Ending,
@@ -27,6 +27,7 @@ STATES = {
     Ending.FAILED: State.FAIL,
     Ending.INTERRUPTED: State.WAITING,
     Ending.LOST: State.WAITING,
+    Ending.OUT_OF_MEMORY: State.WAITING,
 }
 
 
@@ -47,6 +48,7 @@ class Company:
         self.same: dict[int, int] = {}
         self.lanes = lanes
         self.done = 0
+        self.is_taken_over = False
         self._numbers = 0
         self._waiting: list[TrialSpec] = []
         self._running: dict[int, TrialSpec] = {}
@@ -68,13 +70,20 @@ class Company:
         self.log.append(f"report {report.number} epoch {report.epoch}")
         return report.epoch == self.prune_at.get(report.number)
 
-    def tell(self, ended: TrialEnded) -> TrialRecord:
+    def judge(self, ended: TrialEnded) -> TrialRecord:
         state = STATES[ended.ending]
-        self.log.append(f"tell {ended.number} {ended.ending}")
+        self.log.append(f"judge {ended.number} {ended.ending}")
         self.done += state in (State.COMPLETE, State.PRUNED)
         if ended.ending is Ending.LOST:
             self._waiting.append(make_spec(ended.number, ended.attempt + 1))
         return make_record(ended.number, state)
+
+    def store(self, number: int) -> None:
+        self.log.append(f"store {number}")
+
+    def renew(self) -> None:
+        if self.is_taken_over:
+            raise LeaseLost("another driver has it")
 
     def room(self) -> int:
         return self.lanes - len(self._running)
@@ -135,8 +144,8 @@ def run(
     return company.log
 
 
-def test_a_trial_goes_from_ask_to_tell_and_the_listener_hears_all_of_it() -> None:
-    """Submitted, reported each epoch, told once, in this order."""
+def test_a_trial_goes_from_ask_to_store_and_the_listener_hears_all_of_it() -> None:
+    """Submitted, reported each epoch, judged once, taken down before it is stored."""
     company = Company()
     company.script[0] = deque([make_report(epoch=1), make_report(epoch=2)])
 
@@ -147,8 +156,9 @@ def test_a_trial_goes_from_ask_to_tell_and_the_listener_hears_all_of_it() -> Non
         "report 0 epoch 1",
         "reported 0",
         "report 0 epoch 2",
-        "tell 0 complete",
+        "judge 0 complete",
         "ended 0 COMPLETE",
+        "store 0",
     ]
 
 
@@ -158,7 +168,7 @@ def test_a_trial_whose_result_is_known_is_told_and_not_trained() -> None:
     company.same[1] = 0
 
     log = run(company, trials=2)
-    assert log[-3:] == ["started 1", "tell 1 complete", "ended 1 COMPLETE"]
+    assert log[-4:] == ["started 1", "judge 1 complete", "ended 1 COMPLETE", "store 1"]
     assert "submit 1 attempt 0" not in log
 
 
@@ -168,7 +178,7 @@ def test_exactly_the_wanted_trials_are_begun(lanes: int) -> None:
     log = run(Company(lanes), trials=5)
 
     assert sum(line.startswith("submit") for line in log) == 5
-    assert sum(line.startswith("tell") for line in log) == 5
+    assert sum(line.startswith("judge") for line in log) == 5
 
 
 def test_a_pruned_trial_ends_after_the_epoch_that_condemned_it() -> None:
@@ -177,7 +187,8 @@ def test_a_pruned_trial_ends_after_the_epoch_that_condemned_it() -> None:
     company.prune_at[0] = 2
     company.script[0] = deque(make_report(epoch=epoch) for epoch in (1, 2, 3))
 
-    assert run(company)[-3:] == ["report 0 epoch 2", "tell 0 pruned", "ended 0 PRUNED"]
+    judged = ["judge 0 pruned", "ended 0 PRUNED", "store 0"]
+    assert run(company)[-4:] == ["report 0 epoch 2", *judged]
 
 
 def test_a_failed_trial_is_made_up_for() -> None:
@@ -185,8 +196,8 @@ def test_a_failed_trial_is_made_up_for() -> None:
     company = Company()
     company.script[0] = deque([make_ended(0, Ending.FAILED)])
 
-    told = [line for line in run(company, trials=2) if line.startswith("tell")]
-    assert told == ["tell 0 failed", "tell 1 complete", "tell 2 complete"]
+    told = [line for line in run(company, trials=2) if line.startswith("judge")]
+    assert told == ["judge 0 failed", "judge 1 complete", "judge 2 complete"]
 
 
 def test_too_many_failures_in_a_row_end_the_sweep() -> None:
@@ -197,7 +208,7 @@ def test_too_many_failures_in_a_row_end_the_sweep() -> None:
 
     with pytest.raises(SweepFailed, match="3 trials failed one after another"):
         run(company, trials=9)
-    assert company.log[-1] == "ended 5 FAIL"
+    assert company.log[-2] == "ended 5 FAIL"
 
 
 def test_a_lost_trial_runs_again_as_its_next_attempt() -> None:
@@ -217,9 +228,9 @@ def test_a_late_message_of_an_abandoned_attempt_is_dropped() -> None:
 
     log = run(company)
     assert "report 0 epoch 9" not in log
-    assert [line for line in log if line.startswith("tell")] == [
-        "tell 0 lost",
-        "tell 0 complete",
+    assert [line for line in log if line.startswith("judge")] == [
+        "judge 0 lost",
+        "judge 0 complete",
     ]
 
 
@@ -239,7 +250,7 @@ def test_an_interrupted_sweep_ends_its_trials_and_begins_none() -> None:
     log = run(company, trials=9, interrupts=[False, True])
 
     assert sum(line.startswith("submit") for line in log) == 2
-    assert log[-1] == "ended 1 WAITING"
+    assert log[-2] == "ended 1 WAITING"
     assert company.done == 0
 
 
@@ -249,7 +260,7 @@ def test_a_trial_in_the_middle_is_interrupted_at_its_epoch_s_end() -> None:
     company.script[0] = deque(make_report(epoch=epoch) for epoch in range(1, 9))
 
     log = run(company, trials=9, interrupts=[False, True])
-    assert log[-2:] == ["tell 0 interrupted", "ended 0 WAITING"]
+    assert log[-3:] == ["judge 0 interrupted", "ended 0 WAITING", "store 0"]
 
 
 def test_after_the_timeout_running_trials_finish_and_none_begins() -> None:
@@ -257,7 +268,7 @@ def test_after_the_timeout_running_trials_finish_and_none_begins() -> None:
     company = Company()
     log = run(company, trials=9, seconds=60.0, clock=[0.0, 0.0, 0.0, 61.0])
 
-    assert [line for line in log if line.startswith("tell")][-1].endswith("complete")
+    assert [line for line in log if line.startswith("judge")][-1].endswith("complete")
     assert company.done < 9
 
 
@@ -272,9 +283,21 @@ def test_whatever_ends_the_loop_no_trial_is_left_running() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(company, trials=9)
 
-    assert company.log[-4:] == [
-        "tell 0 interrupted",
+    assert company.log[-6:] == [
+        "judge 0 interrupted",
         "ended 0 WAITING",
-        "tell 1 interrupted",
+        "store 0",
+        "judge 1 interrupted",
         "ended 1 WAITING",
+        "store 1",
     ]
+
+
+def test_a_driver_that_lost_its_study_leaves_the_trials_alone() -> None:
+    """They are the other driver's now: none is judged, and nothing is taken down."""
+    company = Company(lanes=2)
+    company.is_taken_over = True
+    with pytest.raises(LeaseLost, match="another driver"):
+        run(company, trials=9)
+
+    assert not [line for line in company.log if line.startswith(("judge", "ended"))]

@@ -1,6 +1,7 @@
 """What is read back from MLflow, with MLflow's own client, after the tracker wrote."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,47 @@ from support import make_ended, make_experiment, make_record, make_report, make_
 from sweep import tracking
 from sweep.config import load
 from sweep.errors import StoreError
+from sweep.event_log import EventLog
 from sweep.experiment import Experiment
 from sweep.provenance import Commit
 from sweep.run_writers import ClientWriter
 from sweep.runs import read_runs
+from sweep.study_run import Opening
 from sweep.tracking import Tracker
 from sweep.trial import Ending, Event, State, StudySummary
 
-EMPTY = StudySummary(dict.fromkeys(State, 0), ())
+EMPTY = StudySummary(dict.fromkeys(State, 0), (), "the-study")
 
 
-def open_tracker(experiment: Experiment, **states: State) -> Tracker:
-    """A tracker for a study whose trials are in the given states, as `t3=...`."""
+class Driver:
+    """A driver's log and its tracker."""
+
+    def __init__(self, experiment: Experiment, opening: Opening) -> None:
+        self.log = EventLog(opening.folder)
+        self.tracker = Tracker(experiment, opening)
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Take events down, and send what is new."""
+        for event in events:
+            self.log.append(event)
+        self.tracker.send()
+
+    def close(self, status: str) -> None:
+        self.tracker.close(status)
+        self.log.close()
+
+
+def open_tracker(experiment: Experiment, **states: State) -> Driver:
+    """A driver of a study whose trials are in the given states, as `t3=...`."""
     numbered = {int(key[1:]): state for key, state in states.items()}
-    return Tracker(experiment, numbered, EMPTY, {"python": "3"}, Commit("abc", True))
+    return Driver(experiment, opening(experiment, states=numbered))
+
+
+def opening(experiment: Experiment, **more: Any) -> Opening:
+    folder = Path(experiment.study.folder)
+    usual: dict[str, Any] = {"states": {}, "summary": EMPTY}
+    usual |= {"environment": {"python": "3"}, "commit": Commit("abc", True)}
+    return Opening(folder=folder, **{**usual, **more})
 
 
 def client(experiment: Experiment) -> MlflowClient:
@@ -187,8 +215,9 @@ def test_a_study_that_goes_on_reopens_its_run_and_those_of_its_trials(
     tracker.close("KILLED")
 
     tracker = open_tracker(experiment, t0=State.WAITING)
-    again = [Event(5000 + epoch, make_report(epoch=epoch)) for epoch in (1, 2)]
-    tracker.write([Event(5000, make_spec(attempt=1)), *again])
+    tracker.write(
+        [Event(5000, make_spec(attempt=1)), Event(5002, make_report(epoch=2))]
+    )
     running = runs(experiment)["trial-0000"]
     tracker.write([ended(State.COMPLETE)])
     tracker.close("FINISHED")
@@ -263,16 +292,16 @@ def test_a_study_s_runs_are_found_without_changing_anything(folder: Path) -> Non
     """Nothing is made by looking: no file, no experiment, no run."""
     experiment = make_experiment(folder)
     nowhere = make_experiment(folder, f"mlflow.tracking_uri=sqlite:///{folder}/no.db")
-    assert read_runs(nowhere, None).experiment_id is None
+    assert read_runs(nowhere, "the-study", None).experiment_id is None
     assert not (folder / "no.db").exists()
-    assert read_runs(experiment, None).experiment_id is None
+    assert read_runs(experiment, "the-study", None).experiment_id is None
 
     tracker = open_tracker(experiment)
     tracker.write([Event(1000, make_spec(7))])
-    found = read_runs(experiment, 7)
+    found = read_runs(experiment, "the-study", 7)
     assert found.parent_run_id == runs(experiment)["digits"].info.run_id
     assert found.best_run_id == runs(experiment)["trial-0007"].info.run_id
-    assert read_runs(experiment, None).best_run_id is None
+    assert read_runs(experiment, "the-study", None).best_run_id is None
 
 
 def test_a_database_holds_what_mlflow_s_own_client_would_have_written(

@@ -11,10 +11,12 @@ from mlflow.tracking import MlflowClient
 
 from support import make_ended, make_experiment, make_record, make_report, make_spec
 from sweep.errors import StoreError, SweepFailed
+from sweep.event_log import EventLog
+from sweep.study_run import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import Event, State, StudySummary
 
-EMPTY = StudySummary(dict.fromkeys(State, 0), ())
+EMPTY = StudySummary(dict.fromkeys(State, 0), (), "the-study")
 
 
 @pytest.fixture
@@ -30,9 +32,12 @@ def test_what_is_written_by_the_process_is_read_by_mlflow(
 ) -> None:
     """When write returns, it is there; when stop returns, the process is not."""
     tracker.check()
-    tracker.open({}, EMPTY, {}, None)
+    tracker.open(Opening(folder / "sweep", {}, EMPTY, {}))
+    log = EventLog(folder / "sweep")
     ended = Event(3, make_ended(), make_record())
-    tracker.write([Event(1, make_spec()), Event(2, make_report()), ended])
+    for event in (Event(1, make_spec()), Event(2, make_report()), ended):
+        log.append(event)
+    tracker.send()
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     found = client.get_experiment_by_name("digits")
     assert found is not None
@@ -60,9 +65,8 @@ def test_a_mistake_in_the_process_comes_with_its_traceback(
     tracker: TrackerProcess,
 ) -> None:
     """What is no error of ours says where it happened."""
-    tracker.open({}, EMPTY, {}, None)
     with pytest.raises(SweepFailed, match="Traceback"):
-        tracker.write([None])  # type: ignore[list-item]
+        tracker.open(None)  # type: ignore[arg-type]
 
 
 def test_a_killed_process_is_an_error_and_not_a_wait(tracker: TrackerProcess) -> None:

@@ -10,12 +10,13 @@ import pytest
 from fcnet.image_data import Data
 from fragile import Fragile
 from support import InProcessPool, drain, make_objective, make_spec
+from sweep.cluster import connect, disconnect
 from sweep.errors import ClusterError
 from sweep.objective import Objective, Task
 from sweep.plan import Plan
 from sweep.runner import Pool
 from sweep.trial import Ending, EpochReport, Message, TrialEnded
-from sweep.workers import RayPool, connect, disconnect
+from sweep.workers import RayPool
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +159,7 @@ class TestRayPool:
             pool.submit(make_spec(number, learning_rate="sleep"))
 
         assert pool.room() == 2
-        assert [len(slot.lanes) for slot in pool._slots] == [1, 1]
+        assert [len(slot.trials) for slot in pool._slots] == [1, 1]
         pool.close()
 
 

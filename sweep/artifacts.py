@@ -1,0 +1,47 @@
+"""Files beside the runs of MLflow: put there, and copied from one run to another."""
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from sweep.run_writers import RunId
+
+
+class Artifacts:
+    """The artifacts of an MLflow store's runs.
+
+    They are reached straight through each run's own address: MLflow's client would look
+    the run up each time.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        """Take MLflow's address."""
+        self._tracking_uri = tracking_uri
+
+    def put_text(self, run: RunId, name: str, content: str) -> None:
+        """Write a text file; its name may have folders."""
+        with tempfile.TemporaryDirectory() as temporary:
+            local = Path(temporary) / PurePosixPath(name).name
+            local.write_text(content)
+            self.put_file(run, name, local)
+
+    def put_file(self, run: RunId, name: str, local: Path) -> None:
+        """Copy a file that has that name already, but for its folders."""
+        folder = PurePosixPath(name).parent
+        self._of(run).log_artifact(str(local), str(folder) if folder.name else None)
+
+    def has(self, run: RunId, name: str) -> bool:
+        """Whether a run has a file of that name."""
+        folder = str(PurePosixPath(name).parent)
+        return any(file.path == name for file in self._of(run).list_artifacts(folder))
+
+    def copy(self, source: RunId, name: str, target: RunId, new_name: str) -> None:
+        """Copy a file from one run to another; the last part of its name stays."""
+        with tempfile.TemporaryDirectory() as temporary:
+            local = self._of(source).download_artifacts(name, temporary)
+            self.put_file(target, new_name, Path(local))
+
+    def _of(self, run: RunId) -> Any:
+        return get_artifact_repository(run.artifact_uri, self._tracking_uri)

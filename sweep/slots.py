@@ -1,0 +1,94 @@
+"""A place in the pool: the worker there, its trials, and what it is told next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweep.trial import Ending, TrialEnded, TrialSpec
+
+_MOST_FAILURES = 3  # in a row, before a worker is replaced, and given up
+
+
+@dataclass
+class Slot:
+    """One worker's place.
+
+    Attributes:
+        actor: The worker.
+        lanes: Trials that it takes at most.
+        trials: Those that it has, by number.
+        call: What it is doing; None while it waits for orders.
+        called_at: Since when, in seconds by the pool's clock.
+        failures: Trials that failed here, and workers that were lost, in a row.
+        is_replaced: Whether the worker is a new one for the reason of such failures.
+    """
+
+    actor: Any
+    lanes: int = 1
+    trials: dict[int, TrialSpec] = field(default_factory=dict)
+    call: Any = None
+    called_at: float = 0.0
+    failures: int = 0
+    is_replaced: bool = False
+    _start: list[TrialSpec] = field(default_factory=list)
+    _stop: dict[int, Ending] = field(default_factory=dict)
+    _too_large: set[int] = field(default_factory=set)
+
+    @property
+    def room(self) -> int:
+        """How many more trials it takes now; none before it is replaced."""
+        if self._is_failing:
+            return 0
+        return max(0, self.lanes - len(self.trials))
+
+    @property
+    def is_to_be_replaced(self) -> bool:
+        """Whether a new worker should come, which nobody's trials would suffer from."""
+        return self._is_failing and not self.is_replaced and not self.trials
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the new worker is no better than the old one."""
+        return self._is_failing and self.is_replaced and not self.trials
+
+    @property
+    def _is_failing(self) -> bool:
+        return self.failures >= _MOST_FAILURES * (1 + self.is_replaced)
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Have a trial begun with the next call."""
+        self.trials[spec.number] = spec
+        self._start.append(spec)
+
+    def refuses(self, spec: TrialSpec) -> bool:
+        """Whether the device had no memory for that trial."""
+        return spec.number in self._too_large
+
+    def end(self, number: int, ending: Ending) -> None:
+        """Have a trial ended with the next call, if it is here."""
+        if number in self.trials:
+            self._stop[number] = ending
+
+    def take_orders(self) -> tuple[Sequence[TrialSpec], Mapping[int, Ending]]:
+        """What the worker is told now: trials to begin, and trials to end."""
+        orders = self._start, self._stop
+        self._start, self._stop = [], {}
+        return orders
+
+    def lose(self) -> list[TrialSpec]:
+        """Let all trials go, since their worker is lost; return them."""
+        lost = list(self.trials.values())
+        self.trials, self._start, self._stop, self.call = {}, [], {}, None
+        self.failures += 1  # a worker that dies again and again is no better
+        return lost
+
+    def ended(self, ended: TrialEnded) -> None:
+        """Let a trial go, and learn from how it ended."""
+        del self.trials[ended.number]
+        self._stop.pop(ended.number, None)
+        if ended.ending is Ending.OUT_OF_MEMORY:
+            self._too_large.add(ended.number)
+        elif ended.ending is Ending.FAILED:
+            self.failures += 1
+        elif ended.ending is not Ending.INTERRUPTED:
+            self.failures, self.is_replaced = 0, False
