@@ -2,12 +2,15 @@
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from fcnet.image_data import Data
+from servers import MlflowServer, Postgres
+from stores import STORES, MakeStores, Stores
 from support import make_experiment
 from sweep.data import load_data
 
@@ -35,3 +38,69 @@ def folder(tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) 
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Data:
     """The handwritten digits, ready for training."""
     return load_data(make_experiment(tmp_path_factory.mktemp("digits")))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; tests make databases of their own in it."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(
+    tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
+) -> Iterator[MlflowServer]:
+    """An MLflow server; tests make experiments of their own in it."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_mlflow, folder / "mlflow.db")
+    server = MlflowServer(folder, f"sqlite:///{folder}/mlflow.db")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow_in_postgres(postgres: Postgres) -> str:
+    """The name of a database that is one of MLflow's without runs, to be copied."""
+    url = postgres.create_database("empty_mlflow")
+    client = MlflowClient(url)
+    client.search_experiments()
+    client._tracking_client.store.engine.dispose()  # else it cannot be copied
+    return "empty_mlflow"
+
+
+@pytest.fixture(scope="session")
+def make_stores(request: pytest.FixtureRequest, empty_mlflow: Path) -> MakeStores:
+    """SQLite files; databases of PostgreSQL; PostgreSQL and an MLflow server.
+
+    A server is started when the first test wants it.
+    """
+
+    def make(kind: str, folder: Path) -> Stores:
+        if kind == "sqlite":
+            shutil.copy(empty_mlflow, folder / "mlflow.db")
+            return Stores.in_files(folder)
+        name = folder.name
+        postgres: Postgres = request.getfixturevalue("postgres")
+        storage = postgres.create_database(f"optuna_{name}")
+        if kind == "servers":
+            server: MlflowServer = request.getfixturevalue("mlflow_server")
+            return Stores(folder, storage, server.uri, name)
+        template: str = request.getfixturevalue("empty_mlflow_in_postgres")
+        uri = postgres.create_database(f"mlflow_{name}", template)
+        return Stores(folder, storage, uri, name)
+
+    return make
+
+
+@pytest.fixture(params=STORES)
+def stores(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    make_stores: MakeStores,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stores:
+    """New stores of each kind, and their folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return make_stores(request.param, tmp_path)

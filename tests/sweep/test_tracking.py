@@ -1,7 +1,6 @@
 """What is read back from MLflow, with MLflow's own client, after the tracker wrote."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,47 +15,12 @@ from support import make_ended, make_experiment, make_record, make_report, make_
 from sweep import tracking
 from sweep.config import load
 from sweep.errors import StoreError
-from sweep.event_log import EventLog
+from sweep.event_log import EventLog, mark_sent
 from sweep.experiment import Experiment
-from sweep.provenance import Commit
 from sweep.run_writers import ClientWriter
 from sweep.runs import read_runs
-from sweep.study_run import Opening
-from sweep.tracking import Tracker
 from sweep.trial import Ending, Event, State, StudySummary
-
-EMPTY = StudySummary(dict.fromkeys(State, 0), (), "the-study")
-
-
-class Driver:
-    """A driver's log and its tracker."""
-
-    def __init__(self, experiment: Experiment, opening: Opening) -> None:
-        self.log = EventLog(opening.folder)
-        self.tracker = Tracker(experiment, opening)
-
-    def write(self, events: Sequence[Event]) -> None:
-        """Take events down, and send what is new."""
-        for event in events:
-            self.log.append(event)
-        self.tracker.send()
-
-    def close(self, status: str) -> None:
-        self.tracker.close(status)
-        self.log.close()
-
-
-def open_tracker(experiment: Experiment, **states: State) -> Driver:
-    """A driver of a study whose trials are in the given states, as `t3=...`."""
-    numbered = {int(key[1:]): state for key, state in states.items()}
-    return Driver(experiment, opening(experiment, states=numbered))
-
-
-def opening(experiment: Experiment, **more: Any) -> Opening:
-    folder = Path(experiment.study.folder)
-    usual: dict[str, Any] = {"states": {}, "summary": EMPTY}
-    usual |= {"environment": {"python": "3"}, "commit": Commit("abc", True)}
-    return Opening(folder=folder, **{**usual, **more})
+from tracked import EMPTY, Driver, open_tracker, opening
 
 
 def client(experiment: Experiment) -> MlflowClient:
@@ -254,16 +218,63 @@ def test_runs_that_a_dead_driver_left_open_get_their_trials_states(
 
 
 def test_writing_the_same_events_again_changes_nothing(folder: Path) -> None:
-    """A batch that failed half way can be sent once more."""
+    """A batch that failed half way, or that nobody saw arrive, is sent once more."""
     experiment = make_experiment(folder)
-    tracker = open_tracker(experiment)
+    driver = open_tracker(experiment)
     events = [Event(1000, make_spec()), Event(2000, make_report())]
-    tracker.write(events)
-    tracker.write(events)
+    driver.write([*events, ended(State.COMPLETE, checkpoint=b"x")])
+    before = contents(experiment, runs(experiment)["trial-0000"])
+    mark_sent(Path(experiment.study.folder), 0)
+    open_tracker(experiment, t0=State.COMPLETE)
 
-    assert curve(experiment, runs(experiment)["trial-0000"], "loss") == [
-        (1, 1.1),
-        (2, 1.0),
+    assert set(runs(experiment)) == {"digits", "trial-0000"}
+    assert contents(experiment, runs(experiment)["trial-0000"]) == before
+
+
+def test_what_a_dead_driver_did_not_send_is_sent_by_the_next_one(folder: Path) -> None:
+    """Curve, end, checkpoint, and the study's best value so far."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment).write([Event(1000, make_spec())])
+    log = EventLog(Path(experiment.study.folder))
+    log.append(Event(2000, make_report()))
+    log.append(ended(State.COMPLETE, checkpoint=b"net"))
+    log.append(Event(3000, make_spec(1)))
+    done = StudySummary(
+        {**EMPTY.counts, State.COMPLETE: 1}, (make_record(),), "the-study"
+    )
+    states = {0: State.COMPLETE, 1: State.WAITING}
+    driver = Driver(experiment, opening(experiment, states=states, summary=done))
+    driver.close("FINISHED")
+
+    first, second = (runs(experiment)[f"trial-000{n}"] for n in (0, 1))
+    assert (first.info.status, second.info.status) == ("FINISHED", "SCHEDULED")
+    assert curve(experiment, first, "val_accuracy") == [(1, 0.5)]
+    points = curve(experiment, runs(experiment)["digits"], "best_val_accuracy")
+    assert points == [(1, 0.5)]
+    for run, kind in ((first, "checkpoint"), (runs(experiment)["digits"], "best")):
+        files = client(experiment).list_artifacts(run.info.run_id, kind)
+        assert [file.path for file in files] == [f"{kind}/best.safetensors"]
+
+
+def test_a_study_that_was_set_aside_leaves_no_run_open(folder: Path) -> None:
+    """Its runs are KILLED, and the next study has runs of its own."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment).write([Event(1000, make_spec())])
+    fresh = StudySummary(EMPTY.counts, (), "the-next-study")
+    other = replace(opening(experiment), folder=folder / "other", summary=fresh)
+    driver = Driver(experiment, replace(other, former="the-study"))
+    driver.write([Event(1000, make_spec())])
+
+    [found] = client(experiment).search_experiments(filter_string="name = 'digits'")
+    statuses = [
+        (run.info.run_name, run.info.status)
+        for run in client(experiment).search_runs([found.experiment_id])
+    ]
+    assert sorted(statuses) == [
+        ("digits", "KILLED"),
+        ("digits", "RUNNING"),
+        ("trial-0000", "KILLED"),
+        ("trial-0000", "RUNNING"),
     ]
 
 
