@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_the_status_is_the_last_line_of_standard_output(
 def test_the_same_command_again_adds_nothing_and_more_trials_go_on(
     done: Done, tmp_path: Path
 ) -> None:
-    """A finished study stays as it is; with 14 wanted, two more are trained."""
+    """A finished study stays as it is; extended by two, two more are trained."""
     stores = done[0]
     before = [(t.number, t.state, t.params, t.value) for t in stores.trials()]
     process = start(stores, *settings(study__trials=12))
@@ -168,11 +169,39 @@ def test_the_same_command_again_adds_nothing_and_more_trials_go_on(
     assert process.returncode == 0
     assert [(t.number, t.state, t.params, t.value) for t in stores.trials()] == before
 
-    process = start(stores, *settings(study__trials=14))
+    process = start(stores, "--extend", "2", *settings(study__trials=12))
     process.communicate(timeout=200)
     assert process.returncode == 0
     assert len(stores.trials()) == 14
     assert_stores_agree(stores)
+    assert not (stores.folder / "sweeps").exists(), "what a crash would have needed"
+
+
+def test_a_study_of_other_settings_is_refused_and_kept_beside_a_fresh_one(
+    tmp_path: Path,
+) -> None:
+    """The message shows the difference and the ways out; both are in both stores."""
+    stores = Stores.in_files(tmp_path)
+    assert start(stores, *settings(study__trials=1)).wait(200) == 0
+    other = settings(study__trials=2, solver__batch_size=50)
+    process = start(stores, *other)
+    _, error = process.communicate(timeout=200)
+    assert process.returncode == 2
+    assert "solver.batch_size was 100 and is 50" in error
+    assert "another name" in error
+    assert "--fresh" in error
+
+    process = start(stores, "--fresh", *other)
+    out, error = process.communicate(timeout=200)
+    assert process.returncode == 0, error
+    assert "the former study is kept as digits@1" in out
+    kept = replace(stores, name="digits@1")
+    assert (len(kept.trials()), len(stores.trials())) == (1, 2)
+    [found] = stores.client.search_experiments(filter_string="name = 'digits'")
+    runs = stores.client.search_runs([found.experiment_id])
+    names = sorted(run.info.run_name for run in runs)
+    assert names == ["digits", "digits", "trial-0000", "trial-0000", "trial-0001"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,18 @@ class Fragile:
     ) -> list[Message]:
         del stop
         for spec in start:
-            if spec.hparams["learning_rate"] == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if spec.hparams["learning_rate"] == "raise":
-                raise ValueError("a bug in the work itself")
-            if spec.hparams["learning_rate"] == "sleep":
-                time.sleep(60)
-        return [TrialEnded(s.number, s.attempt, Ending.COMPLETE) for s in start]
+            match spec.hparams["learning_rate"]:
+                case "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                case "stop":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                case "raise":
+                    raise ValueError("a bug in the work itself")
+                case "sleep":
+                    time.sleep(60)
+        return [TrialEnded(s.number, s.attempt, _ending(s)) for s in start]
+
+
+def _ending(spec: TrialSpec) -> Ending:
+    endings = {"fail": Ending.FAILED, "crowd": Ending.OUT_OF_MEMORY}
+    return endings.get(str(spec.hparams["learning_rate"]), Ending.COMPLETE)

@@ -15,7 +15,7 @@ from sweep.errors import ClusterError
 from sweep.objective import Objective, Task
 from sweep.plan import Plan
 from sweep.runner import Pool
-from sweep.trial import Ending, EpochReport, Message, TrialEnded
+from sweep.trial import Ending, EpochReport, Message, Notice, TrialEnded
 from sweep.workers import RayPool
 
 
@@ -29,8 +29,10 @@ def cluster() -> Iterator[None]:
         disconnect()
 
 
-def ray_pool(work: Any, task: Any, workers: int = 1) -> RayPool:
-    pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=1), work)
+def ray_pool(
+    work: Any, task: Any, workers: int = 1, patience_s: float = 600.0
+) -> RayPool:
+    pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=1), work, patience_s)
     pool.load(task)
     return pool
 
@@ -109,6 +111,15 @@ def endings(said: Mapping[int, list[Message]]) -> dict[int, Ending]:
     return {n: m.ending for n, m in last.items() if isinstance(m, TrialEnded)}
 
 
+def fail(pool: RayPool, number: int) -> list[str]:
+    """Have a trial fail, and return what people are told."""
+    pool.submit(make_spec(number, learning_rate="fail"))
+    said: list[Message] = []
+    while not any(isinstance(m, TrialEnded) for m in said):
+        said += pool.wait(10.0)
+    return [m.text for m in said if isinstance(m, Notice)]
+
+
 @pytest.mark.usefixtures("cluster")
 class TestRayPool:
     """What only real processes can show."""
@@ -141,6 +152,47 @@ class TestRayPool:
         assert failed.reason is not None
         assert "a bug in the work itself" in failed.reason
         assert said == {1: Ending.COMPLETE}
+
+    def test_a_worker_that_stands_still_too_long_is_taken_for_lost(self) -> None:
+        """Its process is frozen, as by a debugger or a network that is cut."""
+        pool = ray_pool(Fragile, "the data", patience_s=2.0)
+        pool.submit(make_spec(0, learning_rate="stop"))
+        [lost] = drain(pool, 1)[0]
+        pool._patience_s = 600.0
+        pool.submit(make_spec(1))
+        said = endings(drain(pool, 1))
+        pool.close()
+
+        assert isinstance(lost, TrialEnded)
+        assert lost.ending is Ending.LOST
+        assert lost.reason == "its worker did not answer for 2 s (ray.patience)"
+        assert said == {1: Ending.COMPLETE}
+
+    def test_a_worker_that_fails_again_and_again_is_replaced_then_given_up(
+        self,
+    ) -> None:
+        """People are told of both; without a worker the sweep cannot go on."""
+        pool = ray_pool(Fragile, "the data")
+        told: list[str] = []
+        for number in range(5):
+            told += fail(pool, number)
+        with pytest.raises(ClusterError, match="no worker is left"):
+            fail(pool, 5)
+        pool.close()
+
+        assert told == ["a worker is replaced: it failed 3 times in a row"]
+
+    def test_a_trial_that_finds_no_memory_goes_to_another_worker(self) -> None:
+        """Even if the one that had none for it has more room."""
+        pool = ray_pool(Fragile, "the data", workers=2)
+        pool.submit(make_spec(0, learning_rate="crowd"))
+        drain(pool, 1)
+        [had_none] = [s for s in pool._slots if s.refuses(make_spec(0))]
+        [other] = [s for s in pool._slots if s is not had_none]
+        other.submit(make_spec(1, learning_rate="sleep"))
+        pool.submit(make_spec(0, attempt=1))
+        assert 0 in other.trials
+        pool.close()
 
     def test_waiting_ends_with_its_timeout(self) -> None:
         """A worker that is busy does not hold the loop up."""
