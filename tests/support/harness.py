@@ -77,8 +77,9 @@ class Sweep:
         """What all commands have printed."""
         return self._log.read_text()
 
-    def start(self) -> None:
-        """Type the command."""
+    def start(self, *settings: str) -> None:
+        """Type the command, with settings for `--set`; with none, as the last time."""
+        self._settings = settings or self._settings
         told = (*self.stores.overrides, *self._settings)
         options = [word for setting in told for word in ("--set", setting)]
         with self._log.open("ab") as log:
@@ -94,13 +95,8 @@ class Sweep:
         self.commands += 1
 
     def start_training(self, *settings: str) -> None:
-        """Type the command, and come back at a random moment of its training.
-
-        Args:
-            settings: For `--set`, from now on.
-        """
-        self._settings = settings
-        self.start()
+        """Type the command, and come back at a random moment of its training."""
+        self.start(*settings)
         wanted = self.random.randint(1, _SURELY_REPORTED)
         wait_until(lambda: self._has_reported(wanted), _LONGEST_S, "it trains")
         sleep(self.random.uniform(0.0, 0.3))
@@ -162,7 +158,7 @@ def _check_trial(stores: Stores, trial: FrozenTrial, run: Run, folder: Path) -> 
     for key in ("train_loss", "train_accuracy", "learning_rate"):
         assert sorted(stores.curve(run, key)) == epochs, (trial.number, key)
     if trial.state.name == "COMPLETE":
-        assert len(epochs) == EPOCHS, trial.number
+        assert len(epochs) == int(run.data.params["num_epochs"]), trial.number
         own = folder / f"checkpoint-{trial.number}"
         own.mkdir()
         file = stores.artifact(run, "checkpoint/best.safetensors", own)
