@@ -14,6 +14,8 @@ from stores import STORES, MakeStores, Stores
 from support import make_experiment
 from sweep.data import load_data
 
+pytest_plugins = ["fault_table"]
+
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:

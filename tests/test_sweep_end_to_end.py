@@ -233,22 +233,3 @@ def test_an_interrupted_sweep_is_clean_and_goes_on(
     assert process.returncode == 0, error
     assert [trial.state.name for trial in stores.trials()] == ["COMPLETE"] * 3
     assert_stores_agree(stores)
-
-
-def test_after_kill_9_the_same_command_ends_as_if_nothing_had_happened(
-    tmp_path: Path,
-) -> None:
-    """The driver dies in the middle; each trial is there once, none is RUNNING."""
-    stores = Stores.in_files(tmp_path)
-    long = settings(study__trials=3, solver__num_epochs=60)
-    process = start(stores, *long)
-    wait_for_trial(stores, process)
-    process.kill()
-    process.communicate(timeout=120)
-    assert "RUNNING" in {trial.state.name for trial in stores.trials()}
-
-    process = start(stores, *long)
-    _, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
-    assert [trial.state.name for trial in stores.trials()] == ["COMPLETE"] * 3
-    assert_stores_agree(stores)
