@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from fcnet import Solver, TwoLayerNet
-from fcnet.fast_step import FastStep
-from fcnet.lockstep import Lane, Lockstep, Shape
+from fcnet.lockstep import Lockstep
+from fcnet.lockstep_shape import find_lane, shape_of
 from fcnet.minibatches import Minibatches
 from fcnet.preprocess import Preprocess
 from fcnet.step_choice import choose_steps
-from fcnet.update_rules import sgd
 
 N, D, C, M = 100, 3072, 10, 5000
 RATE, REG = 1e-3, 1e-3
@@ -132,20 +131,11 @@ def autograd(problem: Problem) -> Contender:
 
 def solver(problem: Problem, fast: bool) -> Contender:
     """The Solver's own steps without its accuracies; on a GPU fast ones as a graph."""
-    X, y = problem.X, problem.y
-    data = {"X_train": X, "y_train": y, "X_val": X[:1], "y_val": y[:1]}
-    run = Solver(
-        problem.net(),
-        data,
-        optim_config={"learning_rate": RATE},
-        batch_size=N,
-        device=X.device,
-        fast=fast,
-    )
+    run = make_solver(problem, fast)
     taken = choose_steps(run, None)
 
     def steps(count: int) -> None:
-        order = torch.randperm(len(X), device=X.device)
+        order = torch.randperm(M, device=problem.X.device)
         taken.begin(run)
         for chosen in torch.split(order, N)[:count]:
             taken.step(run, chosen)
@@ -154,19 +144,17 @@ def solver(problem: Problem, fast: bool) -> Contender:
     return steps
 
 
-def fast_without_graph(problem: Problem) -> Contender:
-    """The fast step, each kernel launched by itself."""
-    step = FastStep(problem.net().params, N)
-    step.load(problem.net().params, RATE, REG)
-    minibatches = Minibatches(problem.X, problem.y, N)
-
-    def steps(count: int) -> None:
-        order = torch.randperm(len(problem.X), device=problem.X.device)
-        for chosen in torch.split(order, N)[:count]:
-            step.compute(*minibatches.gather(chosen))
-        step.loss.item()
-
-    return steps
+def make_solver(problem: Problem, fast: bool) -> Solver:
+    """Make a Solver that validates on one example."""
+    X, y = problem.X, problem.y
+    return Solver(
+        problem.net(),
+        {"X_train": X, "y_train": y, "X_val": X[:1], "y_val": y[:1]},
+        optim_config={"learning_rate": RATE},
+        batch_size=N,
+        device=X.device,
+        fast=fast,
+    )
 
 
 def gather_inputs(problem: Problem) -> Contender:
@@ -203,18 +191,16 @@ def pack(X: Tensor, y: Tensor, widths: Sequence[int]) -> Contender:
     """
     lanes = []
     for hidden in widths:
-        net = Problem(X, y, hidden).net()
-        configs = {name: {"learning_rate": RATE} for name in net.params}
-        lanes.append(Lane(net, configs, seed=0, epoch=1, iteration=0))
-    like = X.dtype, X.device
-    shape = Shape(tuple(widths), D, C, N, *like, sgd, True, REG > 0, False)
-    minibatches = Minibatches(X, y, N)
-    lockstep = Lockstep(shape, minibatches)
+        run = make_solver(Problem(X, y, hidden), fast=True)
+        lane = find_lane(run)
+        assert lane is not None
+        lanes.append(lane)
+    lockstep = Lockstep(shape_of(lanes), Minibatches(X, y, N))
 
     def steps(count: int) -> None:
         order = torch.randperm(len(X), device=X.device)
-        lockstep.train(lanes, torch.split(order, N)[:count])
-        for lane in range(len(lanes)):
-            lockstep.params(lane)
+        losses = lockstep.train(lanes, torch.split(order, N)[:count])
+        for number, of_lane in enumerate(losses):
+            lockstep.settle(number, of_lane)
 
     return steps

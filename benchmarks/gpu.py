@@ -23,8 +23,7 @@ WAYS: dict[str, Callable[[contenders.Problem], contenders.Contender]] = {
     "course code": contenders.course,
     "torch.nn, autograd": contenders.autograd,
     "our layers": partial(contenders.solver, fast=False),
-    "our fast path": contenders.fast_without_graph,
-    "our fast path, graph": partial(contenders.solver, fast=True),
+    "our fast path": partial(contenders.solver, fast=True),
 }
 GATHERS: dict[str, Callable[[contenders.Problem], contenders.Contender]] = {
     "float32": contenders.gather_inputs,

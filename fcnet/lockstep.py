@@ -1,92 +1,50 @@
 """Nets that train on the same minibatches at the same time, as one computation.
 
-Letters: P lanes, N examples of a minibatch, D inputs of an example.
+Letters: P lanes, N examples of a minibatch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fcnet.cuda_graph import GraphedStep
-from fcnet.fully_connected_net import FullyConnectedNet
 from fcnet.generators import Stream, make_generator
+from fcnet.lane_nets import LaneNets
 from fcnet.lane_rows import LaneRows
+from fcnet.lane_updates import RuleUpdate, ScaledSgd, Update, copy_lane
 from fcnet.layers import Dropout
+from fcnet.lockstep_shape import Lane, Shape
 from fcnet.minibatches import Minibatch, Minibatches
-from fcnet.pack_step import PackStep
-from fcnet.pack_updates import RuleUpdate, ScaledSgd, Update, copy_lane
-from fcnet.update_rules import Config, UpdateRule
-
-
-class Shape(NamedTuple):
-    """What a Lockstep is made for; a graph of its step holds while this is the same.
-
-    Attributes:
-        widths: Hidden units of each lane.
-        input_dim: D.
-        num_classes: Classes.
-        batch_size: N of a whole minibatch.
-        dtype: That of parameters and inputs.
-        device: Where they lie.
-        update_rule: A rule of UPDATE_RULES.
-        scaled: Whether ScaledSgd makes the updates.
-        l2: Whether a lane has an L2 term.
-        dropout: Whether a lane has dropout.
-    """
-
-    widths: tuple[int, ...]
-    input_dim: int
-    num_classes: int
-    batch_size: int
-    dtype: torch.dtype
-    device: torch.device
-    update_rule: UpdateRule
-    scaled: bool
-    l2: bool
-    dropout: bool
-
-
-class Lane(NamedTuple):
-    """What a Lockstep has to know of one lane; it changes nothing of it.
-
-    Attributes:
-        model: The net, with one hidden layer.
-        configs: The update rule's config of each parameter.
-        seed: Of what dropout draws.
-        epoch: The epoch under way, counted from 1.
-        iteration: Updates made.
-    """
-
-    model: FullyConnectedNet
-    configs: Mapping[str, Config]
-    seed: int
-    epoch: int
-    iteration: int
 
 
 class Lockstep:
-    """Takes the steps of several lanes, in memory of its own.
+    """Takes the steps of several lanes, or of one, in memory of its own.
+
+    A run gets copies, so that no tensor of a run changes in place, and it stands where
+    it stood until it is settled.
 
     Attributes:
+        shape: What there is room for.
         minibatches: Of the examples to train on.
     """
 
     def __init__(self, shape: Shape, minibatches: Minibatches) -> None:
         """Make room for lanes of that shape, to be trained on those minibatches."""
-        self.minibatches = minibatches
+        self.shape, self.minibatches = shape, minibatches
         like = torch.zeros((), dtype=shape.dtype, device=shape.device)
-        self._shape, self._rows = shape, LaneRows(shape.widths, shape.device)
-        self._net = PackStep(self._rows, shape.input_dim, shape.num_classes, like)
+        self._rows = LaneRows(shape.widths, shape.device)
+        self._nets = LaneNets(self._rows, shape.input_dim, shape.num_classes, like)
         self._update: Update = (
-            ScaledSgd(self._net, self._rows)
+            ScaledSgd(self._nets, self._rows)
             if shape.scaled
-            else RuleUpdate(self._net, self._rows, shape.update_rule)
+            else RuleUpdate(self._nets, self._rows, shape.update_rule)
         )
+        self._losses = like.new_empty(minibatches.per_epoch, len(shape.widths))
         self._graph: GraphedStep | None = None
-        self._steps = 0
+        self._lanes: Sequence[Lane] = ()
+        self._began = self._steps = 0
 
     def train(
         self, lanes: Sequence[Lane], batches: Sequence[Tensor]
@@ -98,60 +56,77 @@ class Lockstep:
             batches: Indices of each minibatch, of shape (N,), int64.
 
         Returns:
-            The losses of each lane; not finite from the step on that `lane` cannot
-            be asked for.
+            The losses of each lane; a lane can be settled if all of its are finite.
         """
-        self._load(lanes)
-        self._steps = len(batches)
-        losses = self._net.losses.new_empty(len(batches), len(lanes))
-        for row, (done, chosen) in zip(losses, enumerate(batches), strict=True):
-            self._net.make_room(len(chosen))
-            self._draw_masks(lanes, done, len(chosen))
-            self._step(self.minibatches.choose(chosen))
-            row.copy_(self._net.losses)
-        self._update.finish()
-        # The one wait for the device.
-        return losses.T.tolist()
+        self.begin(lanes)
+        for chosen in batches:
+            self.step(chosen)
+        return self.losses(len(batches))
 
-    def params(self, lane: int) -> dict[str, Tensor]:
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        """Stand where the lanes stand: copy parameters and settings in."""
+        self._lanes, self._began, self._steps = lanes, lanes[0].run.iteration, 0
+        for number, (_, net) in enumerate(lanes):
+            for name, w in self._nets.params.items():
+                self._rows.write(name, w, number, net.params[name])
+        self._nets.load_reg([net.reg for _, net in lanes])
+        self._update.load([run.optim_configs for run, _ in lanes])
+
+    def step(self, chosen: Tensor) -> None:
+        """Take one step on the examples at those indices, without a wait."""
+        self._nets.make_room(len(chosen))
+        self._draw_masks(len(chosen))
+        self._step(self.minibatches.choose(chosen))
+        self._losses[self._steps].copy_(self._nets.losses)
+        self._steps += 1
+
+    def losses(self, last: int) -> list[list[float]]:
+        """Return the losses of each lane in the last so many steps: the one wait."""
+        recorded = self._losses[self._steps - last : self._steps]
+        losses: list[list[float]] = recorded.T.tolist()
+        return losses
+
+    def settle(self, number: int, losses: Sequence[float]) -> None:
+        """Bring a lane's run to the last step taken.
+
+        Args:
+            number: The lane, counted from 0.
+            losses: Those that its run does not have yet, all finite.
+        """
+        run, net = self._lanes[number]
+        net.params.update(self._params(number))
+        run.optim_configs = dict(self._update.configs(number, self._steps))
+        run.iteration += len(losses)
+        run.loss_history += losses
+        net.start_iteration(run.seed, run.epoch + 1, run.iteration)
+
+    def _params(self, number: int) -> dict[str, Tensor]:
         """Return copies of a lane's parameters after the last step."""
-        return {
-            name: copy_lane(self._rows.lane(name, w, lane))
-            for name, w in self._net.params.items()
+        params = {
+            name: copy_lane(self._rows.lane(name, w, number))
+            for name, w in self._nets.params.items()
         }
+        params["W1"].mul_(self._rows.lane("b1", self._nets.scale, number))
+        return params
 
-    def configs(self, lane: int) -> Mapping[str, Config]:
-        """Return copies of a lane's configs after the last step."""
-        return self._update.configs(lane, self._steps)
-
-    def _load(self, lanes: Sequence[Lane]) -> None:
-        """Copy parameters and settings of the lanes in."""
-        for number, lane in enumerate(lanes):
-            for name, w in self._net.params.items():
-                self._rows.lane(name, w, number).copy_(lane.model.params[name])
-        reg = torch.tensor([lane.model.reg for lane in lanes], dtype=torch.float64)
-        self._net.reg.copy_(reg)
-        self._update.load([lane.configs for lane in lanes])
-
-    def _draw_masks(self, lanes: Sequence[Lane], done: int, examples: int) -> None:
-        """Draw the dropout masks that each lane draws when it trains alone."""
-        if not self._shape.dropout:
+    def _draw_masks(self, examples: int) -> None:
+        """Draw the dropout masks that each lane draws by the readable steps."""
+        if not self.shape.dropout:
             return
-        mask = self._net.mask(examples)
-        for number, lane in enumerate(lanes):
-            p, width = lane.model.dropout, self._shape.widths[number]
+        mask, iteration = self._nets.mask(examples), self._began + self._steps + 1
+        for number, (run, net) in enumerate(self._lanes):
             room = self._rows.lane("W1", mask, number)  # (N, H_p)
-            if not p:
+            if not net.dropout:
                 room.fill_(1)
                 continue
-            iteration = lane.iteration + done + 1
-            stream = make_generator(lane.seed, Stream.DROPOUT, lane.epoch, iteration)
-            room.copy_(Dropout.draw_kept((examples, width), p, stream)).div_(1 - p)
+            stream = make_generator(run.seed, Stream.DROPOUT, run.epoch + 1, iteration)
+            kept = Dropout.draw_kept(room.shape, net.dropout, stream)
+            room.copy_(kept).div_(1 - net.dropout)
 
     def _step(self, room: Minibatch) -> None:
         """Take one step, on a GPU and a whole minibatch as a graph."""
         self._update.prepare()
-        if not room.x.is_cuda or len(room.x) < self._shape.batch_size:
+        if not room.x.is_cuda or len(room.x) < self.shape.batch_size:
             self._compute(room)
             return
         if self._graph is None:
@@ -160,7 +135,7 @@ class Lockstep:
 
     def _compute(self, room: Minibatch) -> None:
         """Take one step: at fixed addresses, without a wait for the device."""
-        shape = self._shape
+        shape = self.shape
         self.minibatches.fill(room)
-        gradients = self._net.compute(room.x, room.labels, shape.dropout, shape.l2)
+        gradients = self._nets.compute(room.x, room.labels, shape.dropout, shape.l2)
         self._update.move(room.x, gradients)

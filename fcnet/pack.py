@@ -2,21 +2,15 @@
 
 import math
 from collections.abc import Sequence, Set
-from itertools import takewhile
-
-from torch import Tensor
 
 from fcnet.errors import Diverged
-from fcnet.lockstep import Lane, Lockstep, Shape
-from fcnet.pack_groups import (
-    Company,
-    Member,
-    group_solvers,
-    make_minibatches,
-    shape_of,
-)
+from fcnet.lockstep import Lockstep
+from fcnet.lockstep_shape import Shape, shape_of
+from fcnet.lockstep_steps import settle_diverged
+from fcnet.pack_groups import Company, Member, group_solvers
 from fcnet.solver import Solver
 from fcnet.solver_state import hold_run
+from fcnet.step_choice import make_minibatches
 
 _Key = tuple[tuple[int, ...], Shape]  # examples, and what there is room for
 
@@ -67,20 +61,18 @@ class Pack:
     def _train(self, solvers: Sequence[Solver]) -> list[Diverged | None]:
         """Train one epoch of each, one group in lockstep after another."""
         endings: list[Diverged | None] = [None] * len(solvers)
-        groups, alone = group_solvers(solvers)
+        groups, others = group_solvers(solvers)
         keys = {
-            company: (company.data, shape_of(company, group))
-            for company, group in groups.items()
+            company: (company.data, shape_of([member.lane for member in members]))
+            for company, members in groups.items()
         }
         self._keep(set(keys.values()))
-        for place in alone:
+        for place in others:
             try:
                 solvers[place].train_epoch()
             except Diverged as error:
                 endings[place] = error
         for company, members in groups.items():
-            for member in members:
-                member.solver.evaluate_start()
             key = keys[company]
             if key not in self._locksteps:
                 minibatches = make_minibatches(members[0].solver)
@@ -102,56 +94,14 @@ def _train_group(
     """Train one epoch of a group and bring its solvers there."""
     batches = members[0].solver.minibatches_left()
     lockstep.minibatches.start_epoch(company.seed, company.epoch + 1)
-    losses = lockstep.train([_lane(member) for member in members], batches)
+    losses = lockstep.train([member.lane for member in members], batches)
     endings: list[Diverged | None] = []
-    for number, member in enumerate(members):
+    for number, (_, solver, lane) in enumerate(members):
         if all(map(math.isfinite, losses[number])):
-            _settle(member, lockstep, number, losses[number])
-            member.solver.end_epoch()
+            lockstep.settle(number, losses[number])
+            solver.end_epoch()
             endings.append(None)
         else:
-            alone = Lockstep(shape_of(company, [member]), lockstep.minibatches)
-            endings.append(_settle_diverged(member, alone, batches, losses[number]))
+            alone = Lockstep(shape_of([lane]), lockstep.minibatches)
+            endings.append(settle_diverged(lane, alone, batches, losses[number]))
     return endings
-
-
-def _settle_diverged(
-    member: Member, lockstep: Lockstep, batches: Sequence[Tensor], losses: list[float]
-) -> Diverged:
-    """Bring a solver to where its loss is not finite any more: its steps once more."""
-    lost = math.nan
-    finite = list(takewhile(math.isfinite, losses))
-    # In other company a step rounds otherwise, and may go wrong a step earlier.
-    while len(finite) < len(losses):
-        lost = losses[len(finite)]
-        [losses] = lockstep.train([_lane(member)], batches[: len(finite)])
-        finite = list(takewhile(math.isfinite, losses))
-    _settle(member, lockstep, 0, losses)
-    solver = member.solver
-    return Diverged(solver.epoch + 1, solver.iteration + 1, lost)
-
-
-def _settle(
-    member: Member, lockstep: Lockstep, number: int, losses: list[float]
-) -> None:
-    """Bring a solver to the last step that was taken, if one was."""
-    if not losses:
-        return
-    solver = member.solver
-    solver.model.params.update(lockstep.params(number))
-    solver.optim_configs = dict(lockstep.configs(number))
-    solver.iteration += len(losses)
-    solver.loss_history += losses
-    member.net.start_iteration(solver.seed, solver.epoch + 1, solver.iteration)
-
-
-def _lane(member: Member) -> Lane:
-    """Tell a Lockstep of a solver."""
-    solver = member.solver
-    return Lane(
-        member.net,
-        solver.optim_configs,
-        solver.seed,
-        solver.epoch + 1,
-        solver.iteration,
-    )

@@ -8,12 +8,11 @@ from torch import Tensor
 from fcnet.accuracy import StochasticModel
 from fcnet.errors import Diverged
 from fcnet.minibatches import Minibatches
-from fcnet.solver_state import Run
-from fcnet.update_rules import UpdateRule
+from fcnet.solver_state import TrainedRun
 
 
 class Steps(Protocol):
-    """A way to take the steps of an epoch; a Run shows them when they are settled.
+    """A way to take the steps of an epoch; a run shows them when they are settled.
 
     Attributes:
         minibatches: What the steps are taken on; whose epoch has been started.
@@ -21,13 +20,13 @@ class Steps(Protocol):
 
     minibatches: Minibatches
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: TrainedRun) -> None:
         """Stand before the next step of a run."""
 
-    def step(self, run: Run, chosen: Tensor) -> None:
+    def step(self, run: TrainedRun, chosen: Tensor) -> None:
         """Take one step on the examples at those indices, int64."""
 
-    def settle(self, run: Run) -> None:
+    def settle(self, run: TrainedRun) -> None:
         """Bring parameters, losses and iteration of the run to the last step taken.
 
         Raises:
@@ -42,24 +41,21 @@ class ReadableSteps:
         minibatches: What the steps are taken on.
     """
 
-    def __init__(
-        self, update_rule: UpdateRule, seed: int, minibatches: Minibatches
-    ) -> None:
-        """Take rule and minibatches, and the seed of what a StochasticModel draws."""
-        self._update_rule, self._seed = update_rule, seed
+    def __init__(self, minibatches: Minibatches) -> None:
+        """Take what the steps are taken on."""
         self.minibatches = minibatches
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: TrainedRun) -> None:
         """Do nothing: a step finds all it needs in the run."""
 
-    def step(self, run: Run, chosen: Tensor) -> None:
+    def step(self, run: TrainedRun, chosen: Tensor) -> None:
         """Take one step on the examples at those indices, and settle it.
 
         Raises:
             Diverged: The loss is not finite; nothing was updated.
         """
         if isinstance(run.model, StochasticModel):
-            run.model.start_iteration(self._seed, run.epoch + 1, run.iteration + 1)
+            run.model.start_iteration(run.seed, run.epoch + 1, run.iteration + 1)
         # Copies, for a model may keep what it is given.
         x, y = (tensor.clone() for tensor in self.minibatches.gather(chosen))
         X = x.view(len(x), *self.minibatches.example_shape)
@@ -69,11 +65,11 @@ class ReadableSteps:
             raise Diverged(run.epoch + 1, run.iteration + 1, value)
         params = run.model.params
         for name, dw in grads.items():
-            params[name], run.optim_configs[name] = self._update_rule(
+            params[name], run.optim_configs[name] = run.update_rule(
                 params[name], dw, run.optim_configs[name]
             )
         run.iteration += 1
         run.loss_history.append(value)
 
-    def settle(self, run: Run) -> None:
+    def settle(self, run: TrainedRun) -> None:
         """Do nothing: every step is settled at once."""

@@ -32,10 +32,11 @@ class Solver:
         epoch: Finished epochs.
         iteration: Updates made.
         loss_history: The loss of each iteration.
-        train_acc_history: Accuracy on (a sample of) the training split, from epoch 0.
-        val_acc_history: Accuracy on (a sample of) the validation split, from epoch 0.
+        train_acc_history: Accuracy on (a sample of) the training split: from epoch 0 on
+            if `train` began the run, from epoch 1 on if `train_epoch` or a Pack did.
+        val_acc_history: Likewise on (a sample of) the validation split.
         best_val_acc: The highest entry of val_acc_history; 0.0 while it is empty.
-        best_epoch: The first epoch that reached it.
+        best_epoch: The first epoch that reached it; 0 while val_acc_history is empty.
         best_params: Copies of the parameters after that epoch.
         optim_configs: The update rule's config of each parameter.
     """
@@ -83,8 +84,8 @@ class Solver:
             device: Where training happens; the data are brought there.
             seed: Of the epochs' orders, the samples for accuracies and what a
                 StochasticModel draws.
-            fast: Whether FastStep and a Pack may take the steps that they can, with
-                the same draws and, but for rounding, the same curve.
+            fast: Whether a Lockstep, alone or in a Pack, may take the steps that it
+                can, with the same draws and, but for rounding, the same curve.
             preprocess: Makes inputs of X, batch by batch; None if X holds inputs.
 
         Raises:
@@ -122,7 +123,7 @@ class Solver:
         self._base_rate = self.learning_rate
         if self.schedule is not None:
             self._set_learning_rate()
-        self._steps: Steps = choose_steps(self, None)
+        self._steps: Steps | None = None  # takes memory: there is none before training
 
     @property
     def learning_rate(self) -> float:
@@ -165,17 +166,18 @@ class Solver:
         limit = math.inf if time_limit is None else time_limit
         started = clock()
         lines = TrainingLog(self, log)
-        self.evaluate_start()
         if self.iteration == 0:
+            if not self.val_acc_history:
+                self._evaluate()
             lines.write_epoch(0)
         for iteration in self._run():
             seconds = clock() - started
             if lines.is_loss_due(iteration):
-                self._steps.settle(self)
+                self._settle()
                 lines.write_loss(iteration, seconds)
             lines.write_epoch(iteration)
             if seconds >= limit:
-                self._steps.settle(self)
+                self._settle()
                 break
         if return_best_params:
             self.model.params.update(clone(self.best_params))
@@ -189,14 +191,8 @@ class Solver:
         Raises:
             Diverged: The loss is not finite.
         """
-        self.evaluate_start()
         for _ in self._epoch():
             pass
-
-    def evaluate_start(self) -> None:
-        """Measure the accuracies of epoch 0, unless that is done already."""
-        if not self.val_acc_history:
-            self._evaluate()
 
     def check_accuracy(
         self,
@@ -263,16 +259,21 @@ class Solver:
     def _epoch(self) -> Iterator[int]:
         """Make the updates left in this epoch and end it; yield the number of each."""
         batches = self.minibatches_left()
-        self._steps = choose_steps(self, self._steps)
-        self._steps.minibatches.start_epoch(self.seed, self.epoch + 1)
-        self._steps.begin(self)
+        self._steps = steps = choose_steps(self, self._steps)
+        steps.minibatches.start_epoch(self.seed, self.epoch + 1)
+        steps.begin(self)
         end = self.iteration + len(batches)
         for iteration, chosen in enumerate(batches, self.iteration + 1):
-            self._steps.step(self, chosen)
+            steps.step(self, chosen)
             if iteration == end:
-                self._steps.settle(self)
+                steps.settle(self)
                 self.end_epoch()
             yield iteration
+
+    def _settle(self) -> None:
+        """Bring the run to the last step taken."""
+        if self._steps is not None:
+            self._steps.settle(self)
 
     def _set_learning_rate(self) -> None:
         """Give the configs the learning rate of the epoch to come."""
@@ -297,7 +298,7 @@ class Solver:
                 ("val", self.num_val_samples),
             )
         )
-        # Epoch 0 is the best so far even at an accuracy of 0.
+        # The first one measured is the best so far even at an accuracy of 0.
         if val_acc > self.best_val_acc or not self.val_acc_history:
             self.best_val_acc, self.best_epoch = val_acc, self.epoch
             self.best_params = clone(self.model.params)

@@ -11,7 +11,8 @@ from typing import Protocol, TypedDict
 from torch import Tensor
 
 from fcnet.accuracy import Model
-from fcnet.update_rules import Config
+from fcnet.preprocess import Preprocess
+from fcnet.update_rules import Config, UpdateRule
 
 
 class Numbers(TypedDict):
@@ -69,6 +70,17 @@ class Run(Protocol):
     best_epoch: int
     best_params: dict[str, Tensor]
     optim_configs: dict[str, Config]
+
+
+class TrainedRun(Run, Protocol):
+    """What of a Solver its steps depend on besides, as documented there."""
+
+    data: dict[str, Tensor]
+    preprocess: Preprocess | None
+    update_rule: UpdateRule
+    batch_size: int
+    seed: int
+    fast: bool
 
 
 def save_run(run: Run) -> State:

@@ -1,30 +1,13 @@
 """Which way of taking steps a run takes: the fast one where it applies."""
 
-from typing import Protocol
-
-from torch import Tensor
-
-from fcnet.fast_step import applies
-from fcnet.fast_steps import FastSteps
+from fcnet.lockstep_shape import find_lane
+from fcnet.lockstep_steps import LockstepSteps
 from fcnet.minibatches import Minibatches
-from fcnet.preprocess import Preprocess
 from fcnet.readable_steps import ReadableSteps, Steps
-from fcnet.solver_state import Run
-from fcnet.update_rules import UpdateRule
+from fcnet.solver_state import TrainedRun
 
 
-class SettledRun(Run, Protocol):
-    """What of a Solver decides how it takes its steps, as documented there."""
-
-    data: dict[str, Tensor]
-    preprocess: Preprocess | None
-    update_rule: UpdateRule
-    batch_size: int
-    seed: int
-    fast: bool
-
-
-def choose_steps(run: SettledRun, last: Steps | None) -> Steps:
+def choose_steps(run: TrainedRun, last: Steps | None) -> Steps:
     """Choose how a run takes the steps of an epoch.
 
     Args:
@@ -33,19 +16,25 @@ def choose_steps(run: SettledRun, last: Steps | None) -> Steps:
             minibatches.
 
     Returns:
-        FastSteps if the run wants them and they apply, else ReadableSteps.
+        LockstepSteps if the run can train in lockstep, else ReadableSteps.
     """
-    minibatches = _choose_minibatches(run, last)
-    if not run.fast or not applies(run.model, run.update_rule, minibatches.x):
-        return ReadableSteps(run.update_rule, run.seed, minibatches)
-    if isinstance(last, FastSteps) and last.fits(run.model, minibatches):
+    minibatches, lane = _choose_minibatches(run, last), find_lane(run)
+    if lane is None:
+        return ReadableSteps(minibatches)
+    if isinstance(last, LockstepSteps) and last.fits(lane, minibatches):
         return last
-    return FastSteps(run.model, minibatches)
+    return LockstepSteps(lane, minibatches)
 
 
-def _choose_minibatches(run: SettledRun, last: Steps | None) -> Minibatches:
+def make_minibatches(run: TrainedRun) -> Minibatches:
+    """Make room for minibatches as a run takes them."""
+    X, y = run.data["X_train"], run.data["y_train"]
+    return Minibatches(X, y, run.batch_size, run.preprocess)
+
+
+def _choose_minibatches(run: TrainedRun, last: Steps | None) -> Minibatches:
     """Take the minibatches of the last steps if they are the run's, else make some."""
     X, y = run.data["X_train"], run.data["y_train"]
     if last is not None and last.minibatches.fits(X, y, run.batch_size):
         return last.minibatches
-    return Minibatches(X, y, run.batch_size, run.preprocess)
+    return make_minibatches(run)

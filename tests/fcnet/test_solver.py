@@ -143,25 +143,53 @@ def test_a_quiet_solver_prints_nothing(
 
 
 def test_counters_and_histories_agree() -> None:
-    """One loss for each iteration, one accuracy for each epoch and one before."""
+    """One loss for each iteration, one accuracy of each split for each epoch."""
     solver = make_solver()
     assert (solver.iterations_per_epoch, solver.num_iterations) == (5, 15)
     for epoch in range(1, 4):
         solver.train_epoch()
         assert (solver.epoch, solver.iteration) == (epoch, 5 * epoch)
         assert len(solver.loss_history) == 5 * epoch
-        assert len(solver.train_acc_history) == epoch + 1
-        assert len(solver.val_acc_history) == epoch + 1
+        assert len(solver.train_acc_history) == epoch
+        assert len(solver.val_acc_history) == epoch
         assert solver.learning_rate == pytest.approx(0.5 * 0.9**epoch)
 
 
+def train_by_epochs(solver: Solver) -> Solver:
+    """Train what is left of a run epoch by epoch."""
+    while solver.epoch < solver.num_epochs:
+        solver.train_epoch()
+    return solver
+
+
 def test_train_epochs_are_a_training() -> None:
-    """Driving epoch by epoch gives the curve and weights of train."""
-    whole, parts = make_solver(), make_solver()
+    """Driving epoch by epoch gives train's curve, without the accuracies of epoch 0."""
+    whole, parts = make_solver(), train_by_epochs(make_solver())
     whole.train(return_best_params=False)
-    for _ in range(3):
-        parts.train_epoch()
+    for history in (whole.train_acc_history, whole.val_acc_history):
+        assert len(history) == 4
+        del history[0]
     assert_equal_runs(whole, parts)
+
+
+def test_epoch_0_is_measured_before_the_first_iteration_or_never() -> None:
+    """A run that train_epoch began goes on in train without the line of epoch 0."""
+    lines: list[str] = []
+    solver = make_solver(verbose=True, print_every=99)
+    solver.train_epoch()
+    solver.train(log=lines.append)
+    assert [line.split()[1] for line in lines if "Epoch" in line] == ["2", "3"]
+    assert len(solver.val_acc_history) == len(solver.train_acc_history) == 3
+
+
+def test_epoch_0_is_measured_once() -> None:
+    """A run of no epochs, trained twice, has one accuracy and its line both times."""
+    lines: list[str] = []
+    solver = make_solver(verbose=True, num_epochs=0)
+    for _ in range(2):
+        solver.train(log=lines.append)
+    assert len(solver.val_acc_history) == 1
+    assert len(lines) == 2
 
 
 def assert_equal_runs(one: Solver, other: Solver) -> None:
@@ -240,13 +268,11 @@ def test_a_restored_run_goes_on_bit_for_bit(
 ) -> None:
     """Saved as tensors and numbers and loaded in a new solver, a run is as unbroken."""
     unbroken, first, second = (make_solver(update_rule=update_rule) for _ in range(3))
-    unbroken.train(return_best_params=False)
     for _ in range(epochs):
         first.train_epoch()
     torch.save(first.state_dict(), tmp_path / "state.pt")
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    second.train(return_best_params=False)
-    assert_equal_runs(unbroken, second)
+    assert_equal_runs(train_by_epochs(unbroken), train_by_epochs(second))
 
 
 @pytest.mark.parametrize("update_rule", UPDATE_RULES)
@@ -284,7 +310,7 @@ def test_a_state_of_another_model_is_refused() -> None:
 
 def test_a_time_limit_ends_a_training_that_can_go_on() -> None:
     """Stopped inside an epoch and called again, a run is as if it were unbroken."""
-    unbroken, limited = make_solver(), make_solver()
+    unbroken, limited = make_solver(fast=False), make_solver(fast=False)
     unbroken.train(return_best_params=False)
     ticks = itertools.count(0.0)
     limited.train(7, return_best_params=False, clock=ticks.__next__)

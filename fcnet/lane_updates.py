@@ -1,4 +1,4 @@
-"""How the weights of many nets move, each with its own settings, in one go.
+"""How the weights of nets side by side move, each with its own settings, in one go.
 
 Letters: P lanes, N examples of a minibatch, D inputs of an example, S hidden units of
 all lanes, C classes.
@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fcnet.lane_nets import Gradients, LaneNets
 from fcnet.lane_rows import LaneRows
-from fcnet.pack_step import Gradients, PackStep
 from fcnet.update_rules import Config, UpdateRule, complete_config
 
 # The scale never gets below this: far from the ends of every floating dtype.
@@ -23,7 +23,7 @@ ParamConfigs = Mapping[str, Config]
 
 
 class Update(Protocol):
-    """Moves the weights of a PackStep along their gradients."""
+    """Moves the weights of a LaneNets along their gradients."""
 
     def load(self, configs: Sequence[ParamConfigs]) -> None:
         """Take the configs of each lane, by parameter; the weights are loaded."""
@@ -33,9 +33,6 @@ class Update(Protocol):
 
     def move(self, x: Tensor, gradients: Gradients) -> None:
         """Make one update, at fixed addresses, without a wait; gradients are lost."""
-
-    def finish(self) -> None:
-        """Make the scale 1, so that the weights are what they are."""
 
     def configs(self, lane: int, steps: int) -> ParamConfigs:
         """Return copies of a lane's configs after so many steps, at least one."""
@@ -56,11 +53,12 @@ class ScaledSgd:
         scale' = (1 - 2 lr reg) scale,  W1' = W1 - lr / scale' dW1
     """
 
-    def __init__(self, step: PackStep, rows: LaneRows) -> None:
+    def __init__(self, nets: LaneNets, rows: LaneRows) -> None:
         """Take the nets whose weights are to move."""
-        self._step, self._rows = step, rows
-        self._rates = {k: _column(w) for k, w in step.params.items()}
-        self._keep = {k: _column(step.params[k]) for k in ("W1", "W2")}
+        self._nets, self._rows = nets, rows
+        self._rates = {k: _column(w) for k, w in nets.params.items()}
+        self._keep = {k: _column(nets.params[k]) for k in ("W1", "W2")}
+        self._scaled_rates = _column(nets.params["W1"])
         self._least_keep = self._least_scale = 1.0
         self._configs: Sequence[ParamConfigs] = ()
 
@@ -69,38 +67,34 @@ class ScaledSgd:
         self._configs = configs
         for lane, by_name in enumerate(configs):
             for name, rates in self._rates.items():
-                room = self._rows.lane(name, rates, lane)
-                _write(room, by_name[name]["learning_rate"])
+                rate = by_name[name]["learning_rate"]
+                self._rows.write(name, rates, lane, rate)
         for name, keep in self._keep.items():
-            decay = self._rates[name] * self._rows.spread(self._step.reg)
+            decay = self._rates[name] * self._rows.spread(self._nets.reg)
             torch.sub(1, decay, alpha=2, out=keep)
-        self._step.scale.fill_(1)
+        self._nets.scale.fill_(1)
         self._least_keep, self._least_scale = float(self._keep["W1"].min()), 1.0
 
     def prepare(self) -> None:
         """Put the scale back into the weights before it gets too small."""
         if self._least_scale * self._least_keep < LEAST_SCALE:
-            self.finish()
+            self._nets.params["W1"].mul_(self._nets.scale)
+            self._nets.scale.fill_(1)
+            self._least_scale = 1.0
         self._least_scale *= self._least_keep
 
     def move(self, x: Tensor, gradients: Gradients) -> None:
         """Make one update on inputs x (N, D)."""
-        w1, b1, w2, b2 = (self._step.params[name] for name in ("W1", "b1", "W2", "b2"))
-        rates, scale, share = self._rates, self._step.scale, -1 / len(x)
+        w1, b1, w2, b2 = (self._nets.params[name] for name in ("W1", "b1", "W2", "b2"))
+        rates, scale, share = self._rates, self._nets.scale, -1 / len(x)
         # w - lr (dw + 2 reg w) = (1 - 2 lr reg) w - lr dw, lr the learning rate
         w2.mul_(self._keep["W2"]).addcmul_(rates["W2"], gradients.W2, value=share)
         b2.addcmul_(rates["b2"], gradients.b2, value=share)
         db1 = gradients.hidden.sum(dim=1, keepdim=True)
         b1.addcmul_(rates["b1"], db1, value=share)
         scale.mul_(self._keep["W1"])
-        dhidden = gradients.hidden.mul_(rates["W1"] / scale)
-        w1.addmm_(dhidden, x, alpha=share)
-
-    def finish(self) -> None:
-        """Put the scale into the weights."""
-        self._step.params["W1"].mul_(self._step.scale)
-        self._step.scale.fill_(1)
-        self._least_scale = 1.0
+        torch.div(rates["W1"], scale, out=self._scaled_rates)
+        w1.addmm_(gradients.hidden.mul_(self._scaled_rates), x, alpha=share)
 
     def configs(self, lane: int, steps: int) -> ParamConfigs:
         """Return a lane's configs, in which sgd changes nothing."""
@@ -110,16 +104,17 @@ class ScaledSgd:
 class RuleUpdate:
     """Any rule of UPDATE_RULES, on the weights of all lanes at once."""
 
-    def __init__(self, step: PackStep, rows: LaneRows, update_rule: UpdateRule) -> None:
+    def __init__(self, nets: LaneNets, rows: LaneRows, update_rule: UpdateRule) -> None:
         """Take the nets whose weights are to move, and the rule."""
-        self._step, self._rows, self._update_rule = step, rows, update_rule
-        self._twice_reg = {k: _column(step.params[k]) for k in ("W1", "W2")}
+        self._nets, self._rows, self._update_rule = nets, rows, update_rule
+        self._dw1 = torch.empty_like(nets.params["W1"])
+        self._twice_reg = {k: _column(nets.params[k]) for k in ("W1", "W2")}
         self._entries: dict[str, dict[str, Tensor]] = {
             name: {
                 entry: value if isinstance(value, Tensor) else _column(w)
                 for entry, value in complete_config(update_rule, {}, w).items()
             }
-            for name, w in step.params.items()
+            for name, w in nets.params.items()
         }
         self._configs: Sequence[ParamConfigs] = ()
 
@@ -127,43 +122,42 @@ class RuleUpdate:
         """Take the settings and the state of each lane."""
         self._configs = configs
         for twice_reg in self._twice_reg.values():
-            twice_reg.copy_(2 * self._rows.spread(self._step.reg))
+            twice_reg.copy_(2 * self._rows.spread(self._nets.reg))
         for lane, by_name in enumerate(configs):
             for name, entries in self._entries.items():
-                w = self._rows.lane(name, self._step.params[name], lane)
+                w = self._rows.lane(name, self._nets.params[name], lane)
                 config = complete_config(self._update_rule, by_name[name], w)
                 for entry, rows in entries.items():
-                    _write(self._rows.lane(name, rows, lane), config[entry])
+                    self._rows.write(name, rows, lane, config[entry])
 
     def prepare(self) -> None:
         """Do nothing: no scale is used."""
 
     def move(self, x: Tensor, gradients: Gradients) -> None:
         """Make one update on inputs x (N, D)."""
+        hidden, dw2, db2 = (tensor.div_(len(x)) for tensor in gradients)
         grads = {
-            "W1": gradients.hidden @ x,
-            "b1": gradients.hidden.sum(dim=1, keepdim=True),
-            "W2": gradients.W2,
-            "b2": gradients.b2,
+            "W1": torch.mm(hidden, x, out=self._dw1),
+            "b1": hidden.sum(dim=1, keepdim=True),
+            "W2": dw2,
+            "b2": db2,
         }
-        for name, w in self._step.params.items():
-            dw, entries = grads[name].div_(len(x)), self._entries[name]
+        for name, w in self._nets.params.items():
+            dw, entries = grads[name], self._entries[name]
             if name in self._twice_reg:
                 dw.addcmul_(w, self._twice_reg[name])  # d/dw reg sum w^2 = 2 reg w
             moved, config = self._update_rule(w, dw, entries)
             w.copy_(moved)
             for entry, rows in entries.items():
-                if config[entry] is not rows:
-                    _write(rows, config[entry])
-
-    def finish(self) -> None:
-        """Do nothing: the scale is 1."""
+                value = config[entry]
+                if isinstance(value, Tensor) and value is not rows:
+                    rows.copy_(value)
 
     def configs(self, lane: int, steps: int) -> ParamConfigs:
         """Return copies of a lane's configs after so many steps, at least one."""
         after: dict[str, Config] = {}
         for name, entries in self._entries.items():
-            w = self._rows.lane(name, self._step.params[name], lane)
+            w = self._rows.lane(name, self._nets.params[name], lane)
             before = self._configs[lane][name]
             config = complete_config(self._update_rule, before, w)
             for entry, rows in entries.items():
@@ -183,11 +177,3 @@ def copy_lane(view: Tensor) -> Tensor:
 def _column(w: Tensor) -> Tensor:
     """Make room for a number for each row of w."""
     return w.new_zeros(len(w), 1)
-
-
-def _write(room: Tensor, value: float | Tensor) -> None:
-    """Write a tensor, or the same number everywhere."""
-    if isinstance(value, Tensor):
-        room.copy_(value)
-    else:
-        room.fill_(value)

@@ -1,4 +1,4 @@
-"""The fast steps, held to the readable ones: the same draws give the same curve."""
+"""Lockstep's steps, held to the readable ones: the same draws give the same curve."""
 
 import itertools
 from pathlib import Path
@@ -8,17 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from fcnet.accuracy import Model
 from fcnet.errors import Diverged
-from fcnet.fast_step import FastStep, applies
-from fcnet.fast_steps import FastSteps
 from fcnet.fully_connected_net import FullyConnectedNet
+from fcnet.lockstep_shape import find_lane
+from fcnet.lockstep_steps import LockstepSteps
 from fcnet.readable_steps import ReadableSteps
 from fcnet.schedules import make_schedule
 from fcnet.solver import Solver
+from fcnet.step_choice import choose_steps
 from fcnet.two_layer_net import TwoLayerNet
-from fcnet.update_rules import UPDATE_RULES, sgd
+from fcnet.update_rules import UPDATE_RULES, Config, sgd
+from lanes import RATES, assert_close_runs, same_bits
 
-RATES: list[dict[str, Any]] = [
+SCHEDULES: list[dict[str, Any]] = [
     {"lr_decay": 0.8},
     {"schedule": make_schedule("cosine", warmup_epochs=1)},
 ]
@@ -39,27 +42,19 @@ def toy_data(
 
 
 def make_solver(
-    fast: bool, reg: float = 0.0, dtype: torch.dtype = torch.float64, **arguments: Any
+    fast: bool,
+    reg: float = 0.0,
+    dtype: torch.dtype = torch.float64,
+    dropout: float = 0.0,
+    **arguments: Any,
 ) -> Solver:
     """Make a solver of a small net: 43 examples, batches of 8, the last one of 3."""
     device = arguments.get("device", "cpu")
-    net = TwoLayerNet(6, 9, 3, 0.3, reg, dtype, device, seed=1)
+    net = FullyConnectedNet([9], 6, 3, dropout, reg, 0.3, 1, dtype, device)
     settings: dict[str, Any] = {"batch_size": 8, "num_epochs": 4, "verbose": False}
     settings |= {"optim_config": {"learning_rate": 0.5}}
     data = toy_data(dtype=dtype, device=device)
     return Solver(net, data, fast=fast, **(settings | arguments))
-
-
-def assert_close_runs(one: Solver, other: Solver, tolerance: float) -> None:
-    """Assert that two runs went alike, but for rounding."""
-    state, expected = one.state_dict(), other.state_dict()
-    (a, b), close = (state["numbers"], expected["numbers"]), torch.testing.assert_close
-    assert (a["epoch"], a["iteration"]) == (b["epoch"], b["iteration"])
-    assert a["loss_history"] == pytest.approx(b["loss_history"], abs=tolerance)
-    assert a["optim"] == b["optim"]
-    assert state["tensors"].keys() == expected["tensors"].keys()
-    for name, tensor in state["tensors"].items():
-        close(tensor, expected["tensors"][name], rtol=tolerance, atol=tolerance)
 
 
 def assert_equal_runs(one: Solver, other: Solver) -> None:
@@ -79,19 +74,33 @@ def watch(solver: Solver) -> list[type]:
     return seen
 
 
-@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("rates", SCHEDULES)
 @pytest.mark.parametrize("reg", [0.0, 0.03])
-def test_float64_curves_agree(reg: float, rates: dict[str, Any]) -> None:
+@pytest.mark.parametrize("rule", sorted(UPDATE_RULES))
+def test_float64_curves_agree(
+    rule: str, reg: float, rates: dict[str, Any], dropout: float
+) -> None:
     """Losses, weights and accuracies of both ways are one, through all epochs."""
-    fast, readable = make_solver(True, reg, **rates), make_solver(False, reg, **rates)
-    assert watch(fast) == [FastSteps] * 4
+    fast, readable = (
+        make_solver(
+            fast,
+            reg,
+            dropout=dropout,
+            update_rule=rule,
+            optim_config={"learning_rate": RATES[rule]},
+            **rates,
+        )
+        for fast in (True, False)
+    )
+    assert watch(fast) == [LockstepSteps] * 4
     assert watch(readable) == [ReadableSteps] * 4
     assert_close_runs(fast, readable, 1e-9)
     assert fast.val_acc_history == readable.val_acc_history
     assert fast.train_acc_history == readable.train_acc_history
 
 
-@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("rates", SCHEDULES)
 @pytest.mark.parametrize("reg", [0.0, 0.03])
 def test_float32_curves_agree_to_rounding(reg: float, rates: dict[str, Any]) -> None:
     """In float32 losses differ in the last digits, accuracies by an example at most."""
@@ -116,12 +125,13 @@ def test_any_batch_size_agrees(batch_size: int) -> None:
 @pytest.mark.parametrize("n", [1, 8])
 def test_a_step_is_that_of_autograd_and_torch_s_optimizer(n: int, reg: float) -> None:
     """Loss and weights are those of torch's own operations and its SGD."""
-    net = TwoLayerNet(6, 9, 3, 0.3, reg, torch.float64, seed=1)
-    X, y = toy_data()["X_train"].flatten(1), toy_data()["y_train"]
-    leaves = {k: v.clone().requires_grad_() for k, v in net.params.items()}
+    solver = make_solver(True, reg, batch_size=8, optim_config={"learning_rate": 0.3})
+    X, y = solver.data["X_train"].flatten(1), solver.data["y_train"]
+    params = solver.model.params
+    leaves = {k: v.clone().requires_grad_() for k, v in params.items()}
     optimizer = torch.optim.SGD(leaves.values(), 0.3)
-    step = FastStep(net.params, 8)
-    step.load(net.params, 0.3, reg)
+    steps = choose_steps(solver, None)
+    steps.begin(solver)
     for chosen in torch.split(torch.arange(3 * n), n):
         hidden = (X[chosen] @ leaves["W1"] + leaves["b1"]).relu()
         scores = hidden @ leaves["W2"] + leaves["b2"]
@@ -130,11 +140,12 @@ def test_a_step_is_that_of_autograd_and_torch_s_optimizer(n: int, reg: float) ->
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        step.compute(X[chosen], y[chosen])
-        torch.testing.assert_close(step.loss, loss.detach(), rtol=1e-12, atol=1e-12)
+        steps.step(solver, chosen)
+        steps.settle(solver)
+        assert solver.loss_history[-1] == pytest.approx(loss.item(), rel=1e-12)
         for name, leaf in leaves.items():
             torch.testing.assert_close(
-                step.params[name], leaf.detach(), rtol=1e-12, atol=1e-12
+                params[name], leaf.detach(), rtol=1e-12, atol=1e-12
             )
 
 
@@ -142,12 +153,12 @@ def test_a_step_is_that_of_autograd_and_torch_s_optimizer(n: int, reg: float) ->
 def test_a_restored_run_goes_on_bit_for_bit(epochs: int, tmp_path: Path) -> None:
     """Saved after any epoch, a fast run goes on as if it were unbroken."""
     unbroken, first, second = (make_solver(True, 0.03) for _ in range(3))
-    unbroken.train(return_best_params=False)
+    watch(unbroken)
     for _ in range(epochs):
         first.train_epoch()
     torch.save(first.state_dict(), tmp_path / "state.pt")
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    second.train(return_best_params=False)
+    watch(second)
     assert_equal_runs(second, unbroken)
 
 
@@ -168,23 +179,57 @@ def test_weights_of_any_layout_are_trained() -> None:
 def test_a_run_may_change_its_way() -> None:
     """A state saved by the one way is carried on by the other, to the same end."""
     unbroken, first, second = (make_solver(fast, 0.03) for fast in (True, True, False))
-    unbroken.train(return_best_params=False)
+    watch(unbroken)
     first.train_epoch()
     second.load_state_dict(first.state_dict())
-    second.train(return_best_params=False)
+    watch(second)
     assert_close_runs(second, unbroken, 1e-9)
 
 
+@pytest.mark.parametrize("rule", sorted(UPDATE_RULES))
 @pytest.mark.parametrize("iterations", [1, 3, 6, 10])
-def test_a_time_limit_settles_what_was_done(iterations: int) -> None:
+def test_a_time_limit_settles_what_was_done(iterations: int, rule: str) -> None:
     """Stopped anywhere, the run shows every step taken, and goes on from there."""
-    unbroken, limited = make_solver(True, 0.03), make_solver(True, 0.03)
+    unbroken, limited = (
+        make_solver(
+            True,
+            0.03,
+            dropout=0.4,
+            update_rule=rule,
+            optim_config={"learning_rate": RATES[rule]},
+        )
+        for _ in range(2)
+    )
     unbroken.train(return_best_params=False)
     ticks = itertools.count(0.0)
     limited.train(iterations, return_best_params=False, clock=ticks.__next__)
     assert limited.iteration == len(limited.loss_history) == iterations
     limited.train(return_best_params=False)
-    assert_equal_runs(limited, unbroken)
+    assert_close_runs(limited, unbroken)
+
+
+def test_a_printed_loss_changes_nothing() -> None:
+    """Settled every few iterations, a run has the bits that it has in silence."""
+    silent, printing = make_solver(True, 0.03), make_solver(True, 0.03, print_every=2)
+    lines: list[str] = []
+    printing.verbose = True
+    silent.train()
+    printing.train(log=lines.append)
+    assert len(lines) > silent.iteration / 2
+    assert_equal_runs(printing, silent)
+
+
+def test_nothing_is_settled_before_it_is_asked_for() -> None:
+    """Between two settlements the run stands where it stood."""
+    solver = make_solver(True, 0.03)
+    before, steps = solver.state_dict(), choose_steps(solver, None)
+    steps.begin(solver)
+    for chosen in torch.split(torch.arange(16), 8):
+        steps.step(solver, chosen)
+        assert same_bits(solver.state_dict(), before)
+    steps.settle(solver)
+    assert solver.iteration == len(solver.loss_history) == 2
+    assert not same_bits(solver.state_dict(), before)
 
 
 def test_an_interrupted_epoch_leaves_no_trace() -> None:
@@ -254,19 +299,31 @@ class Halved(TwoLayerNet):
     """A net whose loss is another one."""
 
 
-def test_it_applies_to_its_own_case_alone() -> None:
-    """Another depth, dropout, rule, dtype or class is left to the readable steps."""
-    X = torch.zeros(4, 6)
+def plain(w: Tensor, dw: Tensor, config: Config) -> tuple[Tensor, Config]:
+    """A user's own rule."""
+    return sgd(w, dw, config)
+
+
+def test_a_run_is_a_lane_in_its_own_case_alone() -> None:
+    """Another depth, class, rule or dtype is left to the readable steps."""
+    X, X64 = torch.zeros(4, 6), torch.zeros(4, 6).double()
+    y = torch.zeros(4, dtype=torch.int64)
+
+    def is_lane(net: Model, X: Tensor = X, **arguments: Any) -> bool:
+        data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        return find_lane(Solver(net, data, **arguments)) is not None
+
     two = TwoLayerNet(6, 5, 3, seed=0)
-    assert applies(two, sgd, X)
-    assert applies(FullyConnectedNet([5], 6, 3, seed=0), sgd, X)
-    assert not applies(FullyConnectedNet([], 6, 3, seed=0), sgd, X)
-    assert not applies(FullyConnectedNet([5, 5], 6, 3, seed=0), sgd, X)
-    assert not applies(FullyConnectedNet([5], 6, 3, 0.5, seed=0), sgd, X)
-    assert not applies(Halved(6, 5, 3, seed=0), sgd, X)
-    assert not applies(two, sgd, X.double())
-    for name in UPDATE_RULES.keys() - {"sgd"}:
-        assert not applies(two, UPDATE_RULES[name], X)
+    for name in UPDATE_RULES:
+        assert is_lane(two, update_rule=name)
+    assert is_lane(FullyConnectedNet([5], 6, 3, seed=0))
+    assert is_lane(FullyConnectedNet([5], 6, 3, 0.5, seed=0))
+    assert not is_lane(FullyConnectedNet([], 6, 3, seed=0))
+    assert not is_lane(FullyConnectedNet([5, 5], 6, 3, seed=0))
+    assert not is_lane(Halved(6, 5, 3, seed=0))
+    assert not is_lane(two, X64)
+    assert not is_lane(two, update_rule=plain)
+    assert not is_lane(two, fast=False)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
