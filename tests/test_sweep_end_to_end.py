@@ -182,7 +182,7 @@ def test_a_study_of_other_settings_is_refused_and_kept_beside_a_fresh_one(
 ) -> None:
     """The message shows the difference and the ways out; both are in both stores."""
     stores = Stores.in_files(tmp_path)
-    assert start(stores, *settings(study__trials=1)).wait(200) == 0
+    start(stores, *settings(study__trials=1)).communicate(timeout=200)
     other = settings(study__trials=2, solver__batch_size=50)
     process = start(stores, *other)
     _, error = process.communicate(timeout=200)
