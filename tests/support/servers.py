@@ -40,11 +40,12 @@ class _Server:
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _spawn(self, arguments: list[str], **environment: str) -> None:
+    def _spawn(self, arguments: list[str], at_end: str, **environment: str) -> None:
+        """Start the process; it gets the signal `at_end` if this one is killed."""
         assert self._process is None, "it runs already"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                arguments,
+                ["setpriv", "--pdeathsig", at_end, *arguments],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -131,7 +132,7 @@ class Postgres(_Server):
         arguments = [str(self._programs / "postgres"), "-F", "-D", str(self._data)]
         for setting in (*settings, f"port={self.port}", "shared_buffers=16MB"):
             arguments += ["-c", setting]
-        self._spawn(arguments)
+        self._spawn(arguments, "INT")
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop it in one of PostgreSQL's own three ways."""
@@ -221,6 +222,7 @@ class MlflowServer(_Server):
         words = [word for key, value in options.items() for word in (f"--{key}", value)]
         self._spawn(
             [sys.executable, "-m", "mlflow", "server", *words],
+            "TERM",
             MLFLOW_DISABLE_TELEMETRY="true",
             MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
         )
