@@ -53,6 +53,7 @@ def main() -> None:
     # the libraries look at these when they are imported
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # what waits for MLflow waits on disk, not in its client
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from sweep.cluster import local_cpus
 from sweep.config import load
-from sweep.databases import check_sqlite, hidden
+from sweep.databases import check_sqlite
 from sweep.display import counts_line, inputs_line, settings_lines, summary_table
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
+from sweep.paths import without_password
 from sweep.plan import plan_workers
 from sweep.trial import StudySummary
 
@@ -114,7 +115,7 @@ def _print_summary(
 
 def _print_how_to_look(console: Console, experiment: Experiment) -> None:
     uri, storage = map(
-        hidden, (experiment.mlflow.tracking_uri, experiment.study.storage)
+        without_password, (experiment.mlflow.tracking_uri, experiment.study.storage)
     )
     is_server = uri.startswith("http")
     runs = uri if is_server else f"mlflow ui --backend-store-uri {uri}"

@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlalchemy import Executable, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import (
-    ArgumentError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -90,7 +89,7 @@ def transact(
                 work(connection)
             return
         except SQLAlchemyError as error:
-            problem = f"{hidden(engine.url)}: {first_line(error)}"
+            problem = f"{engine.url}: {first_line(error)}"
             if not _is_away(engine, error) or clock() + wait > deadline:
                 raise SweepFailed(
                     f"{problem}; what had finished is kept, and the same command goes "
@@ -100,14 +99,6 @@ def transact(
             say(f"{problem}; trying again for {patience_s:g} s")
         sleep(wait)
         wait = min(2 * wait, _LONGEST_WAIT_S)
-
-
-def hidden(url: Any) -> str:
-    """A database's address as people may see it: without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return str(url)
 
 
 def _is_away(engine: Engine, error: SQLAlchemyError) -> bool:

@@ -12,6 +12,7 @@ from pydantic import (
     PlainValidator,
 )
 
+from sweep.paths import without_password
 from sweep.settings import (
     as_yaml,
     count_or_auto,
@@ -256,8 +257,14 @@ class Experiment(Section):
         return self.model_copy(update={"study": study})
 
     def to_yaml(self) -> str:
-        """The YAML that reads back as this experiment, every default written out."""
-        return dump_yaml(self.model_dump())
+        """The YAML that reads back as this experiment, every default written out.
+
+        All but the passwords of its stores.
+        """
+        values = self.model_dump()
+        for section, key in (("study", "storage"), ("mlflow", "tracking_uri")):
+            values[section][key] = without_password(values[section][key])
+        return dump_yaml(values)
 
 
 def largest(setting: Setting) -> int:

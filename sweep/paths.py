@@ -4,6 +4,7 @@ The stores are where the YAML says; relative to the folder the command is typed 
 """
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -52,3 +53,8 @@ def sqlite_file(url: str) -> Path | None:
     if scheme.split("+")[0] != "sqlite":
         return None
     return Path(rest.removeprefix("/").split("?")[0])
+
+
+def without_password(url: str) -> str:
+    """A store's address as people may see it."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)

@@ -8,10 +8,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from sweep.databases import DatabaseError, hidden
+from sweep.databases import DatabaseError
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
-from sweep.paths import sqlite_file
+from sweep.paths import sqlite_file, without_password
 from sweep.run_writers import RunId
 
 PARENT = "mlflow.parentRunId"
@@ -61,7 +61,7 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
 def cannot_open(uri: str, error: Exception) -> StoreError:
     """The error for a store that MLflow does not open."""
     return StoreError(
-        f"mlflow.tracking_uri: found {hidden(uri)}: MLflow cannot open it: "
+        f"mlflow.tracking_uri: found {without_password(uri)}: MLflow cannot open it: "
         f"{first_line(error)}; allowed: sqlite:///FILE, "
         "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
     )
@@ -85,7 +85,7 @@ def find_experiment(client: MlflowClient, experiment: Experiment) -> str | None:
     found: MlflowExperiment | None = client.get_experiment_by_name(experiment.name)
     if found is not None and found.lifecycle_stage != "active":
         raise StoreError(
-            f"mlflow.tracking_uri: {hidden(experiment.mlflow.tracking_uri)}: the "
+            f"mlflow.tracking_uri: {without_password(experiment.mlflow.tracking_uri)}: "
             f"experiment {experiment.name!r} was deleted there; what to do: restore "
             f"it (mlflow experiments restore --experiment-id {found.experiment_id}), "
             "or choose another name"

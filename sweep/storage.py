@@ -10,10 +10,11 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 
-from sweep.databases import DatabaseError, hidden, is_supported
+from sweep.databases import DatabaseError, is_supported
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
 from sweep.lease import Driver, Lease
+from sweep.paths import without_password
 
 _EXPERIMENT = "experiment"  # attribute of the study: what its trials have in common
 _ID = "id"  # attribute of the study: what tells it from others of its name
@@ -32,11 +33,12 @@ def open_storage(url: str) -> RDBStorage:
         storage = RDBStorage(url)
     except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
         raise StoreError(
-            f"study.storage: found {hidden(url)}: Optuna cannot open it: "
+            f"study.storage: found {without_password(url)}: Optuna cannot open it: "
             f"{first_line(error)}; allowed: {allowed}"
         ) from error
     if not is_supported(storage.engine):
-        raise StoreError(f"study.storage: found {hidden(url)}; allowed: {allowed}")
+        found = without_password(url)
+        raise StoreError(f"study.storage: found {found}; allowed: {allowed}")
     return storage
 
 
@@ -72,8 +74,8 @@ def find_or_create(storage: RDBStorage, experiment: Experiment) -> int:
         stored = common
     if stored != common:
         raise StoreError(
-            f"study.storage: {hidden(experiment.study.storage)} holds a study named "
-            f"{experiment.name!r} that was made with other settings: "
+            f"study.storage: {without_password(experiment.study.storage)} holds a "
+            f"study named {experiment.name!r} that was made with other settings: "
             f"{_differences(stored or {}, common)}; what to do: put them back, give "
             "this experiment another name, or start the next study of this name with "
             "--fresh, which keeps the old one"

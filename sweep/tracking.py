@@ -15,11 +15,11 @@ from mlflow.tracking import MlflowClient
 
 from sweep.artifacts import Artifacts
 from sweep.batch import Batch, fold
-from sweep.databases import DatabaseError, hidden, tune_sqlite
+from sweep.databases import DatabaseError, tune_sqlite
 from sweep.errors import StoreUnavailable, first_line
 from sweep.event_log import mark_sent, read_events, sent
 from sweep.experiment import Experiment
-from sweep.paths import CHECKPOINT, FAILURE, checkpoint_file
+from sweep.paths import CHECKPOINT, FAILURE, checkpoint_file, without_password
 from sweep.run_writers import RunId, make_run_writer
 from sweep.runs import (
     KIND,
@@ -130,7 +130,8 @@ class Tracker:
                 self._runs.pop(event.number, None)
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        return StoreUnavailable(f"MLflow at {hidden(self._uri)}: {first_line(error)}")
+        uri = without_password(self._uri)
+        return StoreUnavailable(f"MLflow at {uri}: {first_line(error)}")
 
     def _find_open(self) -> dict[int, RunId]:
         """The runs of trials that have not ended, by the trials' numbers."""

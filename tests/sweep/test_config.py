@@ -280,3 +280,16 @@ def test_a_file_that_is_no_experiment_says_what_it_is(tmp_path: Path) -> None:
     assert "allowed: `key: value` lines" in mistake(tmp_path, "- a\n- b\n")
     assert mistake(tmp_path, "name: a\ndata: [1, 2\n").startswith("wrong.yaml:3:1: not")
     assert "duplicate key" in mistake(tmp_path, DIGITS + "name: again\n")
+
+
+def test_the_written_experiment_has_no_password(tmp_path: Path) -> None:
+    """It is kept in MLflow, for all to read; the addresses are told without it."""
+    experiment = make_experiment(
+        tmp_path,
+        "study.storage=postgresql+psycopg://me:secret@host:5/optuna",
+        "mlflow.tracking_uri=http://me:secret@host:5000",
+    )
+
+    assert "secret" not in experiment.to_yaml()
+    assert "postgresql+psycopg://me:***@host:5/optuna" in experiment.to_yaml()
+    assert "http://me:***@host:5000" in experiment.to_yaml()
