@@ -116,8 +116,14 @@ def test_hidden_layers_are_a_list_or_a_number_of_them_with_widths(
             "trials: 4",
             "trails: 4",
             "wrong.yaml:11: study.trails: unknown key; allowed: trials, timeout, "
-            "sampler, startup_trials, pruner, seed, value, max_failures, storage, "
-            "enqueue (did you mean trials?)",
+            "sampler, startup_trials, pruner, seed, value, max_failures, max_lost, "
+            "storage, folder, checkpoint_every, enqueue (did you mean trials?)",
+        ),
+        (
+            "trials: 4",
+            "checkpoint_every: never",
+            "wrong.yaml:11: study.checkpoint_every: found 'never'; allowed: seconds, "
+            "or text such as 90s, 45m, 2h, 1d",
         ),
         (
             "trials: 4",
