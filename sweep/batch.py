@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from mlflow.entities import Metric, Param
 
-from sweep.runs import ATTEMPT, REASON, SAME_AS, STATE
-from sweep.trial import EpochReport, Event, State, TrialEnded, TrialSpec
+from sweep.runs import ATTEMPT, REASON, REBUILT, SAME_AS, STATE
+from sweep.trial import EpochReport, Event, PastTrial, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
 
@@ -40,6 +40,13 @@ def fold(batch: Batch, event: Event) -> None:
             batch.tags[REASON] = event.record.reason[-_MAX_TAG:]
         if event.record.state.is_finished:
             batch.metrics += _last_points(said, time_ms)
+
+
+def fold_past(batch: Batch, past: PastTrial) -> None:
+    """Add what the study alone knows of a trial's curve, and say that it is so."""
+    batch.tags[REBUILT] = "true"
+    for epoch, value in past.curve.items():
+        batch.metrics.append(Metric("val_accuracy", value, past.ended_ms, epoch))
 
 
 def _curve_points(report: EpochReport, time_ms: int) -> Iterator[Metric]:

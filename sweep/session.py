@@ -92,16 +92,21 @@ def _open_stores(
     try:
         log = EventLog(study.folder)
         study.recover(event.said for event, _ in read_events(study.folder))
-        tracker.open(
-            Opening(
-                folder=study.folder,
-                states=study.states,
-                summary=study.summary(),
-                environment=environment(),
-                commit=git_commit(),
-                former=study.former,
-            )
+        opening = Opening(
+            folder=study.folder,
+            states=study.states,
+            summary=study.summary(),
+            environment=environment(),
+            commit=git_commit(),
+            former=study.former,
         )
+        if tracker.open(opening):
+            _say(
+                console,
+                "MLflow had nothing of this study: its runs are made again from what "
+                "Optuna has of them, without losses and checkpoints",
+            )
+            tracker.rebuild(study.past())
     except BaseException:
         study.close()
         raise

@@ -6,6 +6,7 @@ one transaction before the loop goes on.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -23,10 +24,11 @@ from sweep.storage import (
     set_aside,
     study_key,
 )
-from sweep.summary import DONE, REASON, summarise, to_record
+from sweep.summary import DONE, REASON, summarise, to_ended, to_past, to_record
 from sweep.trial import (
     Ending,
     EpochReport,
+    PastTrial,
     State,
     StudySummary,
     TrialEnded,
@@ -34,11 +36,9 @@ from sweep.trial import (
     TrialSpec,
 )
 from sweep.trial_tables import TrialTables
-from sweep.verdict import ATTEMPT, DIVERGED, Verdict, judge
+from sweep.verdict import ATTEMPT, Verdict, judge
 
 _SAME_AS = "same_as"  # attribute of a trial
-
-Params = frozenset[tuple[str, Any]]
 
 
 class OptunaStudy:
@@ -103,7 +103,7 @@ class OptunaStudy:
         if experiment.study.sampler != "grid":  # which asks what it has tried
             self._memory.limit()
         self._done = 0
-        self._results: dict[Params, int] = {}
+        self._results: dict[frozenset[tuple[str, Any]], int] = {}
         for trial in stored:
             self._count(trial)
 
@@ -209,19 +209,9 @@ class OptunaStudy:
         number = self._results.get(frozenset(params.items()))
         if number is None:
             return None
-        record = to_record(self._experiment, self._memory.get_trial(number))
-        ending = Ending.COMPLETE if record.state is State.COMPLETE else Ending.PRUNED
-        if record.reason == DIVERGED:
-            ending = Ending.DIVERGED
-        curve = self._memory.get_trial(number).intermediate_values
-        return TrialEnded(
-            spec.number,
-            spec.attempt,
-            ending,
-            best_val_accuracy=max(curve.values(), default=None),
-            best_epoch=record.epoch,
-            same_as=number,
-        )
+        ended = to_ended(self._experiment, self._memory.get_trial(number))
+        own = replace(ended, number=spec.number, attempt=spec.attempt)
+        return replace(own, reason=None, same_as=number)
 
     def report(self, report: EpochReport) -> bool:
         """Store an epoch's validation accuracy.
@@ -284,6 +274,11 @@ class OptunaStudy:
         """What the study says now."""
         return summarise(self._experiment, self._trials, self.key)
 
+    def past(self) -> list[PastTrial]:
+        """Every finished trial, by number."""
+        finished = (trial for trial in self._trials if trial.state.is_finished())
+        return [to_past(self._experiment, trial) for trial in finished]
+
     def _count(self, trial: FrozenTrial) -> None:
         if trial.state in DONE:
             self._done += 1
@@ -291,8 +286,8 @@ class OptunaStudy:
 
     def _copy_curve(self, trial: Trial, number: int) -> None:
         trial.set_user_attr(_SAME_AS, number)
-        curve = self._memory.get_trial(number).intermediate_values
-        for epoch, value in curve.items():
+        source = self._memory.get_trial(number)
+        for epoch, value in source.intermediate_values.items():
             trial.report(value, epoch)
 
     def _frozen(self, trial: Trial) -> FrozenTrial:

@@ -68,6 +68,7 @@ class StudyRun:
     Attributes:
         run: Where it is.
         progress: The study as far as it is written here.
+        is_new: Whether it was created just now.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class StudyRun:
         self._experiment_id = experiment_id
         if opening.former is not None:
             self._close_former(opening.former)
+        self.is_new = False
         self.run = self._open(experiment.name, opening.summary.study, opening.commit)
         self.progress = Progress(0, None)
         artifacts.put_text(self.run, EXPERIMENT, experiment.to_yaml())
@@ -141,6 +143,7 @@ class StudyRun:
             tags |= {"mlflow.source.git.commit": commit.sha}
             tags |= {"sweep.git.dirty": str(commit.dirty).lower()}
         found = find_parent(self._client, self._experiment_id, study)
+        self.is_new = found is None
         if found is None:
             experiment_id = self._experiment_id
             created = self._client.create_run(experiment_id, run_name=name, tags=tags)

@@ -2,16 +2,31 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.experiment import Experiment
 from sweep.paths import sqlite_file
 from sweep.storage import find_study, open_storage, study_key
-from sweep.trial import State, StudySummary, TrialRecord
+from sweep.trial import (
+    Ending,
+    PastTrial,
+    State,
+    StudySummary,
+    TrialEnded,
+    TrialRecord,
+    TrialSpec,
+)
+from sweep.verdict import ATTEMPT, DIVERGED
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 REASON = "reason"  # attribute of a trial
+_ENDINGS = {
+    TrialState.COMPLETE: Ending.COMPLETE,
+    TrialState.PRUNED: Ending.PRUNED,
+    TrialState.FAIL: Ending.FAILED,
+}
 
 
 def read_summary(experiment: Experiment) -> StudySummary | None:
@@ -63,4 +78,34 @@ def to_record(experiment: Experiment, trial: FrozenTrial) -> TrialRecord:
         epoch=max(curve, key=lambda epoch: (curve[epoch], -epoch), default=None),
         hparams=experiment.hparams(trial.params),
         reason=trial.user_attrs.get(REASON),
+    )
+
+
+def to_ended(experiment: Experiment, trial: FrozenTrial) -> TrialEnded:
+    """How a finished trial ended, as far as the study knows."""
+    record, curve = to_record(experiment, trial), trial.intermediate_values
+    is_diverged = record.reason == DIVERGED
+    return TrialEnded(
+        trial.number,
+        int(trial.user_attrs.get(ATTEMPT, 0)),
+        Ending.DIVERGED if is_diverged else _ENDINGS[trial.state],
+        best_val_accuracy=max(curve.values(), default=None),
+        best_epoch=record.epoch,
+        reason=record.reason,
+    )
+
+
+def to_past(experiment: Experiment, trial: FrozenTrial) -> PastTrial:
+    """All that the study knows of a finished trial."""
+    began, end = trial.datetime_start, trial.datetime_complete
+    assert began is not None
+    assert end is not None
+    record, ended = to_record(experiment, trial), to_ended(experiment, trial)
+    return PastTrial(
+        TrialSpec(trial.number, ended.attempt, record.hparams, experiment.study.seed),
+        replace(ended, seconds=(end - began).total_seconds()),
+        record,
+        curve=trial.intermediate_values,
+        began_ms=int(began.timestamp() * 1000),
+        ended_ms=int(end.timestamp() * 1000),
     )

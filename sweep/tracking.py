@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from sweep.artifacts import Artifacts
-from sweep.batch import Batch, fold
+from sweep.batch import Batch, fold, fold_past
 from sweep.databases import DatabaseError, tune_sqlite
 from sweep.errors import StoreUnavailable, first_line
 from sweep.event_log import mark_sent, read_events, sent
@@ -33,8 +33,8 @@ from sweep.runs import (
     id_of,
     open_children,
 )
-from sweep.study_run import Opening, StudyRun
-from sweep.trial import Event, State, TrialEnded, TrialSpec
+from sweep.study_run import Opening, Progress, StudyRun
+from sweep.trial import Event, PastTrial, State, TrialEnded, TrialSpec
 
 _AT_ONCE = 500  # events that are written in one go
 _STATUS = {
@@ -47,7 +47,11 @@ _STATUS = {
 
 
 class Tracker:
-    """The runs of one study, opened by its one driver."""
+    """The runs of one study, opened by its one driver.
+
+    Attributes:
+        is_missing_runs: Whether MLflow had nothing of a study that has trials.
+    """
 
     def __init__(self, experiment: Experiment, opening: Opening) -> None:
         """Open the study's run, and bring MLflow to where the study is.
@@ -76,6 +80,8 @@ class Tracker:
             self._study.stand_before(opening.summary, left)
             self._writer = make_run_writer(self._client, self._experiment_id)
             self._runs = self._find_open()
+            done_before = self._study.progress.done
+            self.is_missing_runs = self._study.is_new and done_before > 0
             self.send()
             self._adopt_states(opening.states)
             self._writer.commit()
@@ -97,6 +103,26 @@ class Tracker:
                     own = self._checkpoint(event.said).parent
                     shutil.rmtree(own, ignore_errors=True)
 
+    def rebuild(self, past: Sequence[PastTrial]) -> None:
+        """Make the runs of finished trials from what the study knows of them.
+
+        What only MLflow had, their losses and checkpoints, is not to be had any more.
+
+        Args:
+            past: Every finished trial.
+
+        Raises:
+            StoreUnavailable: if MLflow does not take it now.
+        """
+        self._study.progress = Progress(0, None)
+        left = iter(past)
+        while batch := list(islice(left, _AT_ONCE)):
+            events: list[Event] = []
+            for trial in batch:
+                events.append(Event(trial.began_ms, trial.spec))
+                events.append(Event(trial.ended_ms, trial.ended, trial.record))
+            self._write(events, {trial.spec.number: trial for trial in batch})
+
     def close(self, status: str, utilisation: float | None = None) -> None:
         """End the study's run.
 
@@ -112,13 +138,15 @@ class Tracker:
         except (MlflowException, DatabaseError, OSError) as error:
             raise self._unavailable(error) from error
 
-    def _write(self, events: Sequence[Event]) -> None:
+    def _write(
+        self, events: Sequence[Event], past: Mapping[int, PastTrial] | None = None
+    ) -> None:
         trials: dict[int, list[Event]] = {}
         for event in events:
             trials.setdefault(event.number, []).append(event)
         try:
-            for own in trials.values():
-                self._write_trial(own)
+            for number, own in trials.items():
+                self._write_trial(own, None if past is None else past[number])
             progress = self._study.write(events, self._writer)
             self._writer.commit()
         except (MlflowException, DatabaseError, OSError) as error:
@@ -147,10 +175,12 @@ class Tracker:
             if state.is_finished:
                 del self._runs[number]
 
-    def _write_trial(self, events: Sequence[Event]) -> None:
+    def _write_trial(self, events: Sequence[Event], past: PastTrial | None) -> None:
         number, batch = events[0].number, Batch()
         for event in events:
             fold(batch, event)
+        if past is not None:
+            fold_past(batch, past)
         run = self._runs.get(number) or self._look_for(number)
         if run is None:
             run = self._create(events[0], batch)

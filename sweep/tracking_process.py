@@ -6,7 +6,7 @@ from the loop, since one interpreter runs one of them at a time.
 
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -16,6 +16,7 @@ from sweep.experiment import Experiment
 from sweep.runs import read_runs
 from sweep.study_run import Opening
 from sweep.tracking import Tracker
+from sweep.trial import PastTrial
 
 
 class TrackerProcess:
@@ -37,9 +38,17 @@ class TrackerProcess:
         """Look at the store without changing it; see runs.read_runs."""
         self._call("check", self._experiment, "", None)
 
-    def open(self, opening: Opening) -> None:
-        """Open the study's runs; see Tracker."""
-        self._call("open", self._experiment, opening)
+    def open(self, opening: Opening) -> bool:
+        """Open the study's runs; see Tracker.
+
+        Returns:
+            Whether MLflow had nothing of a study that has trials.
+        """
+        return bool(self._call("open", self._experiment, opening))
+
+    def rebuild(self, past: Sequence[PastTrial]) -> None:
+        """Make the runs of finished trials anew; see Tracker.rebuild."""
+        self._call("rebuild", past)
 
     def send(self) -> None:
         """Write what is new in the sweep's log; see Tracker.send."""
@@ -54,14 +63,15 @@ class TrackerProcess:
         self._pipe.close()
         self._process.join()
 
-    def _call(self, method: str, *arguments: Any) -> None:
+    def _call(self, method: str, *arguments: Any) -> Any:
         try:
             self._pipe.send((method, arguments))
-            error: SweepError | None = self._pipe.recv()
+            answer = self._pipe.recv()
         except (EOFError, OSError):
             raise SweepFailed("the process that writes to MLflow has died") from None
-        if error is not None:
-            raise error
+        if isinstance(answer, SweepError):
+            raise answer
+        return answer
 
 
 def _serve(pipe: Connection) -> None:
@@ -71,9 +81,11 @@ def _serve(pipe: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     methods: dict[str, Callable[..., Any]] = {"check": read_runs}
 
-    def open_tracker(*arguments: Any) -> None:
-        tracker = Tracker(*arguments)
-        methods.update(send=tracker.send, close=tracker.close)
+    def open_tracker(experiment: Experiment, opening: Opening) -> bool:
+        tracker = Tracker(experiment, opening)
+        calls = tracker.send, tracker.rebuild, tracker.close
+        methods.update((call.__name__, call) for call in calls)
+        return tracker.is_missing_runs
 
     methods["open"] = open_tracker
     while True:
@@ -86,9 +98,8 @@ def _serve(pipe: Connection) -> None:
 
 def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     try:
-        method(*arguments)
+        return method(*arguments)
     except SweepError as error:
         return error
     except Exception:  # noqa: BLE001 - raised in the driver, where it can be seen
         return SweepFailed(f"writing to MLflow failed: {traceback.format_exc()}")
-    return None

@@ -175,6 +175,27 @@ class StudySummary:
 
 
 @dataclass(frozen=True)
+class PastTrial:
+    """A finished trial as the study has it, for those who have heard nothing of it.
+
+    Attributes:
+        spec: Its last attempt.
+        ended: That attempt's end; without the checkpoint, which the study never had.
+        record: What the study made of it.
+        curve: The validation accuracy by epoch.
+        began_ms: When the attempt began, in milliseconds since 1970.
+        ended_ms: When it ended.
+    """
+
+    spec: TrialSpec
+    ended: TrialEnded
+    record: TrialRecord
+    curve: Mapping[int, float]
+    began_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to a trial, for those who write it down.
 

@@ -11,7 +11,15 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from support import make_ended, make_experiment, make_record, make_report, make_spec
+from support import (
+    make_ended,
+    make_experiment,
+    make_record,
+    make_report,
+    make_spec,
+    open_study,
+    tell,
+)
 from sweep import tracking
 from sweep.config import load
 from sweep.errors import StoreError
@@ -254,6 +262,39 @@ def test_what_a_dead_driver_did_not_send_is_sent_by_the_next_one(folder: Path) -
     for run, kind in ((first, "checkpoint"), (runs(experiment)["digits"], "best")):
         files = client(experiment).list_artifacts(run.info.run_id, kind)
         assert [file.path for file in files] == [f"{kind}/best.safetensors"]
+
+
+def test_a_store_that_was_lost_is_made_again_from_what_the_study_knows(
+    folder: Path,
+) -> None:
+    """Params, states, validation curves and best values, and a tag that says so."""
+    experiment = make_experiment(folder)
+    study = open_study(experiment)
+    for ending in (Ending.COMPLETE, Ending.PRUNED, Ending.FAILED):
+        spec = study.ask()
+        study.report(make_report(spec.number, accuracy=0.25))
+        tell(study, make_ended(spec.number, ending, 0.25, reason="why"))
+    summary = study.summary()
+    now = opening(experiment, states=study.states, summary=summary)
+    driver = Driver(experiment, now)
+    assert driver.tracker.is_missing_runs
+    driver.tracker.rebuild(study.past())
+    driver.close("FINISHED")
+
+    found = runs(experiment)
+    trials = [found[f"trial-000{number}"] for number in range(3)]
+    statuses = ["FINISHED", "KILLED", "FAILED"]
+    assert [run.info.status for run in trials] == statuses
+    for run, past in zip(trials, study.past(), strict=True):
+        assert run.data.tags["sweep.rebuilt"] == "true"
+        assert curve(experiment, run, "val_accuracy") == [(1, 0.25)]
+        settings = {key: str(value) for key, value in past.spec.hparams.items()}
+        assert run.data.params == {**settings, "seed": "0"}
+        assert run.info.start_time <= run.info.end_time
+    points = curve(experiment, found["digits"], "best_val_accuracy")
+    assert points == [(1, 0.25), (2, 0.25)]
+    again = Driver(experiment, now)
+    assert not again.tracker.is_missing_runs
 
 
 def test_a_study_that_was_set_aside_leaves_no_run_open(folder: Path) -> None:
