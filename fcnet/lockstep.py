@@ -13,7 +13,7 @@ from fcnet.cuda_graph import GraphedStep
 from fcnet.generators import Stream, make_generator
 from fcnet.lane_nets import LaneNets
 from fcnet.lane_rows import LaneRows
-from fcnet.lane_updates import RuleUpdate, ScaledSgd, Update, copy_lane
+from fcnet.lane_updates import RuleUpdate, ScaledSgd, Update
 from fcnet.layers import Dropout
 from fcnet.lockstep_shape import Lane, Shape
 from fcnet.minibatches import Minibatch, Minibatches
@@ -102,12 +102,14 @@ class Lockstep:
 
     def _params(self, number: int) -> dict[str, Tensor]:
         """Return copies of a lane's parameters after the last step."""
-        params = {
-            name: copy_lane(self._rows.lane(name, w, number))
-            for name, w in self._nets.params.items()
+        lane, params = self._rows.lane, self._nets.params
+        scale = lane("b1", self._nets.scale, number)
+        return {
+            # In the order in which it lies: a copy in rows of H_p takes five times as
+            # long on a CPU.
+            name: w * scale if name == "W1" else w.clone()
+            for name, w in ((k, lane(k, rows, number)) for k, rows in params.items())
         }
-        params["W1"].mul_(self._rows.lane("b1", self._nets.scale, number))
-        return params
 
     def _draw_masks(self, examples: int) -> None:
         """Draw the dropout masks that each lane draws by the readable steps."""
