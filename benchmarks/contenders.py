@@ -7,12 +7,12 @@ units, C classes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 
-from fcnet import Solver, TwoLayerNet
-from fcnet.lockstep import Lockstep
+from fcnet import Solver, TwoLayerNet, lockstep
 from fcnet.lockstep_shape import find_lane, shape_of
 from fcnet.minibatches import Minibatches
 from fcnet.preprocess import Preprocess
@@ -144,6 +144,17 @@ def solver(problem: Problem, fast: bool) -> Contender:
     return steps
 
 
+def fast_without_graph(problem: Problem) -> Contender:
+    """The Solver's fast steps on a GPU, each kernel launched by itself."""
+    steps = solver(problem, fast=True)
+
+    def ungraphed(count: int) -> None:
+        with mock.patch.object(lockstep, "GraphedStep", lambda function: function):
+            steps(count)
+
+    return ungraphed
+
+
 def make_solver(problem: Problem, fast: bool) -> Solver:
     """Make a Solver that validates on one example."""
     X, y = problem.X, problem.y
@@ -195,12 +206,12 @@ def pack(X: Tensor, y: Tensor, widths: Sequence[int]) -> Contender:
         lane = find_lane(run)
         assert lane is not None
         lanes.append(lane)
-    lockstep = Lockstep(shape_of(lanes), Minibatches(X, y, N))
+    together = lockstep.Lockstep(shape_of(lanes), Minibatches(X, y, N))
 
     def steps(count: int) -> None:
         order = torch.randperm(len(X), device=X.device)
-        losses = lockstep.train(lanes, torch.split(order, N)[:count])
+        losses = together.train(lanes, torch.split(order, N)[:count])
         for number, of_lane in enumerate(losses):
-            lockstep.settle(number, of_lane)
+            together.settle(number, of_lane)
 
     return steps

@@ -30,9 +30,9 @@ LANES, LOWEST, HIGHEST = 16, 32, 512
 SIZES = 2, 4, 8, 16
 
 
-def draw_widths() -> list[int]:
-    """Draw the hidden units of each net, log-uniformly."""
-    shares = torch.rand(LANES, generator=torch.Generator().manual_seed(0))
+def draw_widths(lanes: int) -> list[int]:
+    """Draw the hidden units of so many nets, log-uniformly."""
+    shares = torch.rand(lanes, generator=torch.Generator().manual_seed(0))
     return (LOWEST * (HIGHEST / LOWEST) ** shares).round().int().tolist()
 
 
@@ -84,7 +84,7 @@ def measure(
         Median seconds of an iteration of all nets in each way, and the peak in
         operations a second.
     """
-    widths = draw_widths()
+    widths = draw_widths(LANES)
     alone = partial(contenders.solver, fast=True)
     runners = {
         "torch.nn, autograd": one_after_another(contenders.autograd, X, y, widths),
@@ -114,7 +114,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.iterations * contenders.N > given.examples:
         parser.error(f"--examples must be at least {contenders.N} x --iterations")
-    widths = draw_widths()
+    widths = draw_widths(LANES)
     X, y = draw_examples(given.examples)
     print(f"torch {torch.__version__}, {platform.machine()}, {given.repeats} repeats")
     print(f"hidden units: {', '.join(map(str, widths))}")

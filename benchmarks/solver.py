@@ -1,66 +1,99 @@
 """Milliseconds an iteration on a CPU: course code, torch.nn, our layers, the fast path.
 
     python benchmarks/solver.py
-    python benchmarks/solver.py --hidden 200 --threads 1 --iterations 10 --repeats 3
+    python benchmarks/solver.py --hidden 200 --threads 1 --turns 5 --clock cpu
 
-Minibatches of 100, 3,072 inputs, 10 classes, float32, an L2 term. All ways take turns
-in every repeat, so that a machine that slows down slows all of them; medians are shown.
-`peak` is the share of the machine's matrix product (1024 x 1024 x 1024, measured in
-the same turns) that the operations which cannot be saved amount to. `ratio` is how
-many times as fast as course code a way is. Close other programs.
+Minibatches of 100, 3,072 inputs, 10 classes, float32, an L2 term. All ways take turns,
+50 iterations each, so that a machine that slows down slows all of them; the first turn
+warms up. Prints a Markdown table:
+
+- `ms`: the median over n turns, and in brackets the middle half of them;
+- `peak`: the share of the machine's matrix product (1024 x 1024 x 1024, in the same
+  turns) that the operations which cannot be saved amount to;
+- `of course code`, `of torch.nn`: the time as a share of theirs in the same turn,
+  median and middle half.
+
+Close other programs. Where that is not possible, `--clock cpu` counts the time that one
+thread computes instead of the time that passes.
 """
 
 import argparse
 import platform
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from statistics import median
-from time import perf_counter
+from statistics import median, quantiles
 
 import torch
 
 import contenders
 
+COURSE, TORCH, PEAK = "course code", "torch.nn, autograd", "matrix product"
 WAYS: dict[str, Callable[[contenders.Problem], contenders.Contender]] = {
-    "course code": contenders.course,
-    "torch.nn, autograd": contenders.autograd,
+    COURSE: contenders.course,
+    TORCH: contenders.autograd,
     "our layers": partial(contenders.solver, fast=False),
     "our fast path": partial(contenders.solver, fast=True),
 }
+ITERATIONS = contenders.M // contenders.N
+PRODUCTS, SIDE = 4, 1024
+HEADER = (
+    "| threads | hidden | way | n | ms | peak | of course code | of torch.nn |\n"
+    "|---:|---:|---|---:|---:|---:|---:|---:|"
+)
+Clock = Callable[[], float]
 
 
-def seconds_each(steps: contenders.Contender, count: int) -> float:
-    """Measure the seconds of one of so many steps."""
-    began = perf_counter()
-    steps(count)
-    return (perf_counter() - began) / count
-
-
-def gemm(matrix: torch.Tensor, count: int) -> None:
+def gemm(matrix: torch.Tensor, out: torch.Tensor, count: int) -> None:
     """Multiply a square matrix by itself so many times."""
     for _ in range(count):
-        matrix @ matrix
+        torch.mm(matrix, matrix, out=out)
 
 
-def measure(
-    hidden: int, iterations: int, repeats: int
-) -> tuple[dict[str, float], float]:
-    """Measure every way, in turns.
-
-    Returns:
-        Median seconds an iteration of each way, and the peak in operations a second.
-    """
+def measure(hidden: int, turns: int, clock: Clock) -> dict[str, list[float]]:
+    """Measure every way, in turns: the seconds of one iteration in each turn."""
     problem = contenders.draw_problem(hidden, "cpu", torch.float32)
+    counts = dict.fromkeys(WAYS, ITERATIONS) | {PEAK: PRODUCTS}
     runners = {name: way(problem) for name, way in WAYS.items()}
-    runners["peak"] = partial(gemm, torch.randn(1024, 1024))
+    matrix = torch.randn(SIDE, SIDE)
+    runners[PEAK] = partial(gemm, matrix, torch.empty_like(matrix))
     seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for repeat in range(repeats + 1):
+    for turn in range(turns + 1):
         for name, steps in runners.items():
-            taken = seconds_each(steps, iterations)
-            if repeat:  # the first turn warms up
-                seconds[name].append(taken)
-    medians = {name: median(times) for name, times in seconds.items()}
-    return medians, 2 * 1024**3 / medians.pop("peak")
+            began = clock()
+            steps(counts[name])
+            if turn:
+                seconds[name].append((clock() - began) / counts[name])
+    return seconds
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Write a median, and in brackets the quartiles."""
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return f"{median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def rows(
+    seconds: Mapping[str, Sequence[float]], threads: int, hidden: int
+) -> list[str]:
+    """Write the table's rows of one setting."""
+    flops, turns = contenders.needed_flops(hidden), len(seconds[PEAK])
+    lines = []
+    for name in WAYS:
+        shares = [
+            flops / taken * product / (2 * SIDE**3)
+            for taken, product in zip(seconds[name], seconds[PEAK], strict=True)
+        ]
+        ratios = (
+            spread([a / b for a, b in zip(seconds[name], other, strict=True)], 2)
+            for other in (seconds[COURSE], seconds[TORCH])
+        )
+        ms = spread([1e3 * taken for taken in seconds[name]], 2)
+        cells = threads, hidden, name, turns, ms, f"{median(shares):.0%}", *ratios
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    speed = spread([2e-9 * SIDE**3 / taken for taken in seconds[PEAK]], 0)
+    lines.append(f"| {threads} | | {PEAK}: {speed} GFLOP/s | {turns} | | | | |")
+    return lines
 
 
 def main() -> None:
@@ -68,25 +101,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hidden", type=int, nargs="+", default=[50, 200, 1000])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--iterations", type=int, default=50, help="at most 50")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     given = parser.parse_args()
-    print(f"torch {torch.__version__}, {platform.machine()}, {given.repeats} repeats")
-    header = (
-        f"{'threads':>7} {'hidden':>6}  {'way':20} {'ms':>8} {'peak':>6} {'ratio':>6}"
-    )
+    if given.turns < 2:
+        parser.error(f"--turns must be at least 2, but got {given.turns}")
+    if given.clock == "cpu" and given.threads != [1]:
+        parser.error("--clock cpu counts one thread: give --threads 1")
+    clock = time.perf_counter if given.clock == "wall" else time.thread_time
+    print(f"torch {torch.__version__}, {platform.machine()}, {given.clock} time\n")
+    print(HEADER)
     for threads in given.threads:
         torch.set_num_threads(threads)
         for hidden in given.hidden:
-            seconds, peak = measure(hidden, given.iterations, given.repeats)
-            flops = contenders.needed_flops(hidden)
-            print(f"\nmatrix product: {peak / 1e9:.0f} GFLOP/s\n{header}")
-            for name, taken in seconds.items():
-                share, ratio = flops / taken / peak, seconds["course code"] / taken
-                print(
-                    f"{threads:7} {hidden:6}  {name:20} {1e3 * taken:8.3f} "
-                    f"{share:6.1%} {ratio:5.2f}x"
-                )
+            seconds = measure(hidden, given.turns, clock)
+            print("\n".join(rows(seconds, threads, hidden)), flush=True)
 
 
 if __name__ == "__main__":

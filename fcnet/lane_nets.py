@@ -43,6 +43,7 @@ class _Buffers(NamedTuple):
 
     products: Tensor  # (S, N)
     hidden: Tensor  # (S + 1, N), the last row zero
+    units: Tensor  # (S, N), all rows of hidden but the last
     hidden_lanes: Tensor  # (P, M, N)
     mask: Tensor  # (S, N)
     scores: Tensor  # (P, C, N)
@@ -61,7 +62,7 @@ class LaneNets:
             transposed, row below row.
         scale: Of shape (S, 1): the first layer's weights are `scale * W1`.
         reg: Strength of each lane's L2 term, of shape (P,).
-        losses: Of the last step, of shape (P,).
+        parts: Of the losses of the last step, of shape (3, P); see `losses`.
     """
 
     def __init__(
@@ -85,19 +86,14 @@ class LaneNets:
             "b2": like.new_empty(lanes, num_classes),
         }
         self.scale = like.new_ones(total, 1)
-        self.reg, self.losses = like.new_zeros(lanes), like.new_zeros(lanes)
-        self._without_l2 = self.reg == 0
+        self.reg, self.parts = like.new_zeros(lanes), like.new_zeros(3, lanes)
+        self._log_p, self._norm1, self._norm2 = self.parts
         self._dw2 = like.new_empty(total, num_classes)
         self._dw2_lanes = rows.make_lanes(self._dw2)
         self._db2 = like.new_empty(lanes, num_classes)
         self._norms = like.new_zeros(total + 1, 1)  # the last one stays 0
         self._norm_lanes = rows.make_lanes(self._norms)
         self._buffers: dict[int, _Buffers] = {}
-
-    def load_reg(self, reg: Sequence[float]) -> None:
-        """Take the strength of each lane's L2 term."""
-        self.reg.copy_(torch.tensor(reg, dtype=torch.float64))
-        torch.eq(self.reg, 0, out=self._without_l2)
 
     def make_room(self, examples: int) -> None:
         """Make sure that there is room for minibatches of that many examples, N."""
@@ -116,7 +112,7 @@ class LaneNets:
         return self._buffers[examples].mask
 
     def compute(self, x: Tensor, labels: Tensor, dropout: bool, l2: bool) -> Gradients:
-        """Compute losses and gradients: at fixed addresses, without a wait.
+        """Compute parts of losses, and gradients: at fixed addresses, without a wait.
 
         Args:
             x: Inputs, of shape (N, D); there is room for N.
@@ -132,20 +128,36 @@ class LaneNets:
         index = labels.view(1, 1, -1).expand(picked.shape)
         self._forward(x, buffers, dropout)
         torch.gather(log_p, 1, index, out=picked)
-        # -1/N sum_n log p[n, y[n]]
-        torch.sum(picked, dim=(1, 2), out=self.losses).div_(-len(x))
+        torch.sum(picked, dim=(1, 2), out=self._log_p)
         if l2:
-            self.losses.add_(self._l2_losses())
+            self._compute_norms()
         dscores = log_p.exp_().scatter_add_(1, index, buffers.minus_ones)
         return self._backward(dscores, buffers, dropout)
 
+    def losses(self, parts: Tensor, examples: Sequence[int]) -> Tensor:
+        """Put the losses of several steps together from their parts.
+
+        Args:
+            parts: Of shape (T, 3, P): each step's sum of log p[n, y[n]] over n, and the
+                roots of sum(W1**2) and sum(W2**2).
+            examples: N of each of the T steps.
+
+        Returns:
+            The losses, of shape (T, P).
+        """
+        log_p, norm1, norm2 = parts.unbind(1)
+        counts = torch.tensor(examples).to(log_p).unsqueeze(1)
+        terms = self.reg * (norm1.square() + norm2.square())
+        # 0 times infinity is no loss: a lane without the term has none of its trouble.
+        return torch.where(self.reg > 0, terms, 0) - log_p / counts
+
     def _forward(self, x: Tensor, buffers: _Buffers, dropout: bool) -> None:
         """Compute hidden units and log probabilities."""
-        products, hidden = buffers.products, buffers.hidden[: self._rows.total]
+        products, units = buffers.products, buffers.units
         torch.mm(self.params["W1"], x.T, out=products)
-        torch.addcmul(self.params["b1"], products, self.scale, out=hidden).relu_()
+        torch.addcmul(self.params["b1"], products, self.scale, out=units).relu_()
         if dropout:
-            hidden.mul_(buffers.mask)
+            units.mul_(buffers.mask)
         # Lanes of one width: few launches on a GPU. On a CPU, two and four lanes took
         # as long as a loop over lanes; 16 lanes of 33 to 484 units took 1.7 times as
         # long, which is 1.4 % of the step.
@@ -156,19 +168,16 @@ class LaneNets:
         buffers.scores.add_(self.params["b2"].unsqueeze(2))
         torch.log_softmax(buffers.scores, 1, out=buffers.log_p)
 
-    def _l2_losses(self) -> Tensor:
-        """Compute reg * (sum(W1**2) + sum(W2**2)) of each lane, of shape (P,)."""
+    def _compute_norms(self) -> None:
+        """Compute the root of sum(W1**2), and that of sum(W2**2), of each lane."""
         # A pass over W1: 3 % of a step on a CPU, at 2,000 hidden units. To carry the
         # norms along with the help of x x^T took longer.
         norms = self._norms[: self._rows.total]
         torch.linalg.vector_norm(self.params["W1"], dim=1, keepdim=True, out=norms)
         norms.mul_(self.scale)
         self._rows.pad(self._norms, self._norm_lanes)
-        lanes = self._norm_lanes, self._w2_lanes
-        w1, w2 = (torch.linalg.vector_norm(rows, dim=(1, 2)) for rows in lanes)
-        terms = torch.hypot(w1, w2).square_().mul_(self.reg)
-        # 0 times infinity is no loss: a lane without the term has none of its trouble.
-        return terms.masked_fill_(self._without_l2, 0)
+        torch.linalg.vector_norm(self._norm_lanes, dim=(1, 2), out=self._norm1)
+        torch.linalg.vector_norm(self._w2_lanes, dim=(1, 2), out=self._norm2)
 
     def _backward(self, dscores: Tensor, buffers: _Buffers, dropout: bool) -> Gradients:
         """Carry dscores (P, C, N) back; the hidden units are lost."""
@@ -181,14 +190,14 @@ class LaneNets:
         torch.bmm(self._w2_lanes, dscores, out=buffers.dhidden_lanes)
         rows.unpad(buffers.dhidden_lanes, dhidden)
         # A hidden unit is 0 where ReLU cut it off or dropout took it.
-        dhidden.mul_(buffers.hidden[: rows.total].sign_())
+        dhidden.mul_(buffers.units.sign_())
         if dropout:
             dhidden.mul_(buffers.mask)
         return Gradients(dhidden, self._dw2, self._db2)
 
     def _make_buffers(self, examples: int) -> _Buffers:
         """Make buffers for N examples."""
-        like, rows = self.losses, self._rows
+        like, rows = self.parts, self._rows
         lanes, classes = self.params["b2"].shape
         hidden = like.new_zeros(rows.total + 1, examples)
         dhidden = like.new_empty(rows.total, examples)
@@ -196,6 +205,7 @@ class LaneNets:
             # In the order of x W1: on a CPU up to a tenth faster than that of W1^T x^T.
             products=like.new_empty(examples, rows.total).T,
             hidden=hidden,
+            units=hidden[: rows.total],
             hidden_lanes=rows.make_lanes(hidden),
             mask=like.new_ones(rows.total, examples),
             scores=like.new_empty(lanes, classes, examples),

@@ -162,16 +162,11 @@ class RuleUpdate:
             config = complete_config(self._update_rule, before, w)
             for entry, rows in entries.items():
                 if isinstance(config[entry], Tensor):
-                    config[entry] = copy_lane(self._rows.lane(name, rows, lane))
+                    config[entry] = self._rows.lane(name, rows, lane).clone()
             if "t" in config:  # Adam's: the one number that a step changes
                 config["t"] += steps
             after[name] = config
         return after
-
-
-def copy_lane(view: Tensor) -> Tensor:
-    """Copy a lane's part of something into memory of its own."""
-    return view.clone(memory_format=torch.contiguous_format)
 
 
 def _column(w: Tensor) -> Tensor:

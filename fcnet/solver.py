@@ -116,8 +116,7 @@ class Solver:
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
-        self.best_val_acc = 0.0
-        self.best_params = clone(model.params)
+        self.best_val_acc, self.best_params = 0.0, clone(model.params)
         config = arguments.initial_config(self.update_rule, optim_config)
         self.optim_configs: dict[str, Config] = dict.fromkeys(model.params, config)
         self._base_rate = self.learning_rate
@@ -151,7 +150,7 @@ class Solver:
         """Train up to `num_epochs` epochs in all.
 
         A time limit may end it inside an epoch; called again, it goes on with the next
-        minibatch of that epoch.
+        minibatch of that epoch, and its curve is, but for rounding, the unbroken one.
 
         Args:
             time_limit: Seconds after which no further iteration starts.
@@ -170,14 +169,14 @@ class Solver:
             if not self.val_acc_history:
                 self._evaluate()
             lines.write_epoch(0)
-        for iteration in self._run():
+        for iteration, steps in self._run():
             seconds = clock() - started
             if lines.is_loss_due(iteration):
-                self._settle()
+                steps.settle(self)
                 lines.write_loss(iteration, seconds)
             lines.write_epoch(iteration)
             if seconds >= limit:
-                self._settle()
+                steps.settle(self)
                 break
         if return_best_params:
             self.model.params.update(clone(self.best_params))
@@ -251,13 +250,13 @@ class Solver:
         """
         load_run(self, state)
 
-    def _run(self) -> Iterator[int]:
-        """Make the updates left in the run; yield the number of each."""
+    def _run(self) -> Iterator[tuple[int, Steps]]:
+        """Make the updates left in the run; yield the number and maker of each."""
         while self.epoch < self.num_epochs:
             yield from self._epoch()
 
-    def _epoch(self) -> Iterator[int]:
-        """Make the updates left in this epoch and end it; yield the number of each."""
+    def _epoch(self) -> Iterator[tuple[int, Steps]]:
+        """Make the updates left in this epoch and end it; yield as `_run` does."""
         batches = self.minibatches_left()
         self._steps = steps = choose_steps(self, self._steps)
         steps.minibatches.start_epoch(self.seed, self.epoch + 1)
@@ -268,12 +267,7 @@ class Solver:
             if iteration == end:
                 steps.settle(self)
                 self.end_epoch()
-            yield iteration
-
-    def _settle(self) -> None:
-        """Bring the run to the last step taken."""
-        if self._steps is not None:
-            self._steps.settle(self)
+            yield iteration, steps
 
     def _set_learning_rate(self) -> None:
         """Give the configs the learning rate of the epoch to come."""
