@@ -73,6 +73,7 @@ study:
   trials: {trials}
   pruner: none
   storage: sqlite:///{folder}/optuna.db
+  folder: {folder}/sweeps
   enqueue: {points}
 ray: {{trials_per_worker: {lanes}}}
 mlflow: {{tracking_uri: "sqlite:///{folder}/mlflow.db"}}

@@ -132,6 +132,26 @@ def test_an_mlflow_server_may_be_away_for_a_while(
     finish_and_check(sweep, "MLflow server away", record_property, tmp_path)
 
 
+def test_an_mlflow_server_may_stay_away_until_after_the_end(
+    make_sweep: MakeSweep,
+    mlflow_server: MlflowServer,
+    record_property: Note,
+    tmp_path: Path,
+) -> None:
+    """The study is complete then, and the next start sends what MLflow does not have."""
+    sweep = make_sweep("servers")
+    sweep.start_training()
+    mlflow_server.kill()
+    try:
+        assert sweep.wait() == 1
+        assert "MLflow did not answer" in sweep.output
+        states = {trial.state.name for trial in sweep.stores.trials()}
+        assert states <= {"COMPLETE", "PRUNED"}
+    finally:
+        mlflow_server.start()
+    finish_and_check(sweep, "MLflow server gone", record_property, tmp_path)
+
+
 @pytest.mark.parametrize("how", ["restarted", "frozen"])
 def test_postgresql_may_be_away_for_a_while(
     how: str,
