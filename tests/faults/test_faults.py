@@ -138,7 +138,7 @@ def test_an_mlflow_server_may_stay_away_until_after_the_end(
     record_property: Note,
     tmp_path: Path,
 ) -> None:
-    """The study is complete then, and the next start sends what MLflow does not have."""
+    """The study is complete then; the next start sends what MLflow does not have."""
     sweep = make_sweep("servers")
     sweep.start_training()
     mlflow_server.kill()
