@@ -18,6 +18,7 @@ sample, over n - 1). Writes nothing. Uses a GPU if there is one.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -149,6 +150,34 @@ def measure(best: TrialRecord, seed: int, images: Images) -> Accuracies:
     return Accuracies(solver.best_val_acc, solver.best_epoch, test)
 
 
+def measure_all(
+    best: TrialRecord, seeds: Sequence[int], images: Images
+) -> list[Accuracies]:
+    """Measure a trial's setting with each seed: side by side on a CPU's cores.
+
+    Prints a line for each seed as it ends. No seed's draws depend on another's.
+
+    Raises:
+        Diverged: The loss of one is not finite.
+    """
+
+    def measure_one(seed: int) -> Accuracies:
+        began = perf_counter()
+        found = measure(best, seed, images)
+        print(
+            f"seed {seed}: validation {found.validation:.2%} at epoch {found.epoch}, "
+            f"test {found.test:.2%}, {perf_counter() - began:.0f} s",
+            flush=True,
+        )
+        return found
+
+    # a GPU takes one at a time: none may start a kernel while another records a graph
+    workers = len(seeds) if images.preprocess.scale.device.type == "cpu" else 1
+    threads = max(1, torch.get_num_threads() // workers)
+    with ThreadPoolExecutor(workers, "seed", torch.set_num_threads, (threads,)) as pool:
+        return list(pool.map(measure_one, seeds))
+
+
 def spread(accuracies: Sequence[float]) -> str:
     """Write mean ± standard deviation of a sample, in percent."""
     return f"{100 * mean(accuracies):.1f} ± {100 * stdev(accuracies):.1f} %"
@@ -179,17 +208,8 @@ def run(file: Path, overrides: Sequence[str], seeds: int) -> None:
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads")
     print(f"trial {best.number}: validation {best.value:.2%} at epoch {best.epoch}")
     print(", ".join(f"{key} {value}" for key, value in best.hparams.items()))
-    found: list[Accuracies] = []
     first = experiment.study.seed + 1  # the study's own seed has had its luck
-    for seed in range(first, first + seeds):
-        began = perf_counter()
-        found.append(measure(best, seed, images))
-        print(
-            f"seed {seed}: validation {found[-1].validation:.2%} at epoch "
-            f"{found[-1].epoch}, test {found[-1].test:.2%}, "
-            f"{perf_counter() - began:.0f} s",
-            flush=True,
-        )
+    found = measure_all(best, range(first, first + seeds), images)
     print(f"\n{table(f'{experiment.name}, trial {best.number}', found)}")
 
 
