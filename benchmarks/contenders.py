@@ -135,7 +135,7 @@ def solver(problem: Problem, fast: bool) -> Contender:
     taken = choose_steps(run, None)
 
     def steps(count: int) -> None:
-        order = torch.randperm(M, device=problem.X.device)
+        order = torch.randperm(len(problem.y), device=problem.X.device)
         taken.begin(run)
         for chosen in torch.split(order, N)[:count]:
             taken.step(run, chosen)

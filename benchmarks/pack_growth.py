@@ -2,13 +2,12 @@
 
     python benchmarks/pack_growth.py [--output docs/images/pack_growth.png]
 
-Packs of 1, 2, 4, ... two-layer nets of 32 to 512 hidden units (log-uniform, seed
-fixed) train with minibatches of 100 of random examples of CIFAR-10's shape, float32,
-plain sgd with an L2 term. For each size a process of its own trains one pack and tells
-the milliseconds of an iteration for each net (median and quartiles of `--turns` turns)
-and the memory that the nets, their solvers and their pack took: on a GPU what torch
-allocated at most, on a CPU how far the process grew, without the examples. It ends at
-`--largest`.
+Packs of 1, 2, 4, ... two-layer nets of 128 hidden units each train with minibatches of
+100 of random examples of CIFAR-10's shape, float32, plain sgd with an L2 term. For each
+size a process of its own trains one pack and tells the milliseconds of an iteration for
+each net (median and quartiles of `--turns` turns) and the memory that the nets, their
+solvers and their pack took: on a GPU what torch allocated at most, on a CPU how far the
+process grew, without the examples. It ends at `--largest`.
 
 Needs torch, psutil and matplotlib (the extra `benchmark`). Close other programs.
 """
@@ -28,9 +27,9 @@ import psutil
 import torch
 
 import contenders
-from pack_sizes import draw_examples, draw_widths
+from pack_sizes import draw_examples
 
-MIB = 2**20
+MIB, HIDDEN = 2**20, 128
 
 
 class Growth(TypedDict):
@@ -53,7 +52,7 @@ def measure(size: int, turns: int, iterations: int, threads: int) -> Growth:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     X, y = (tensor.to(device) for tensor in draw_examples(iterations * contenders.N))
     before = memory(device)
-    train = contenders.pack(X, y, draw_widths(size))
+    train = contenders.pack(X, y, [HIDDEN] * size)
     train(iterations)  # warms up
     grown = memory(device) - before
     taken = []
@@ -125,7 +124,7 @@ def main() -> None:
     found = [measure_apart(size, given) for size in sizes]
     gpu = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if gpu else platform.machine()
-    where = f"{device}, torch {torch.__version__}, n = {given.turns}"
+    where = f"{device}, hidden {HIDDEN}, torch {torch.__version__}, n = {given.turns}"
     print(f"{where}\n\n| nets | ms for each net (quartiles) | MiB |\n|---:|---:|---:|")
     for growth in found:
         low, middle, high = growth["milliseconds"]
