@@ -16,6 +16,7 @@ from sweep.event_log import EventLog, read_events
 from sweep.experiment import Experiment
 from sweep.files import remove_folder
 from sweep.interrupt import Interrupt
+from sweep.lane import epoch_cost
 from sweep.objective import Objective, Task
 from sweep.plan import plan_workers
 from sweep.provenance import environment, git_commit
@@ -57,7 +58,7 @@ def run_sweep(
     plan = plan_workers(experiment, *resources)
     interrupt.listen()
     with ExitStack() as stack:
-        pool = RayPool(plan, Objective, experiment.ray.patience)
+        pool = RayPool(plan, Objective, experiment.ray.patience, epoch_cost)
         stack.callback(pool.close)
         tracker = TrackerProcess(experiment)
         stack.callback(tracker.stop)

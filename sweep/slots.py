@@ -30,6 +30,7 @@ class Slot:
     called_at: float = 0.0
     failures: int = 0
     is_replaced: bool = False
+    _costs: dict[int, float] = field(default_factory=dict)
     _start: list[TrialSpec] = field(default_factory=list)
     _stop: dict[int, Ending] = field(default_factory=dict)
     _too_large: set[int] = field(default_factory=set)
@@ -55,9 +56,15 @@ class Slot:
     def _is_failing(self) -> bool:
         return self.failures >= _MOST_FAILURES * (1 + self.is_replaced)
 
-    def submit(self, spec: TrialSpec) -> None:
-        """Have a trial begun with the next call."""
+    @property
+    def work(self) -> float:
+        """What an epoch of its trials costs, in any unit."""
+        return sum(self._costs[number] for number in self.trials)
+
+    def submit(self, spec: TrialSpec, cost: float = 1.0) -> None:
+        """Have a trial begun with the next call; an epoch of it costs so much."""
         self.trials[spec.number] = spec
+        self._costs[spec.number] = cost
         self._start.append(spec)
 
     def refuses(self, spec: TrialSpec) -> bool:

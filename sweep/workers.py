@@ -71,6 +71,7 @@ class RayPool:
         plan: Plan,
         make_work: MakeWork,
         patience_s: float = 600.0,
+        cost: Callable[[TrialSpec], float] = lambda _spec: 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to start the workers.
@@ -81,10 +82,11 @@ class RayPool:
                 of threads; importable by its name there.
             patience_s: How long a worker may take for an epoch of its trials, in
                 seconds; then it is taken for lost.
+            cost: What an epoch of a trial costs, in any unit.
             clock: Seconds since any fixed moment.
         """
         self._plan, self._make_work = plan, make_work
-        self._patience_s, self._clock = patience_s, clock
+        self._patience_s, self._cost, self._clock = patience_s, cost, clock
         self._task: Any = None
         self._slots = [Slot(self._start_actor()) for _ in range(plan.workers)]
 
@@ -114,10 +116,10 @@ class RayPool:
         return sum(slot.room for slot in self._slots)
 
     def submit(self, spec: TrialSpec) -> None:
-        """Hand a trial to the worker with the most room, and enough memory for it."""
+        """Hand a trial to the worker with the least to do and enough memory for it."""
         with_room = [slot for slot in self._slots if slot.room]
-        slot = max(with_room, key=lambda slot: (not slot.refuses(spec), slot.room))
-        slot.submit(spec)
+        slot = min(with_room, key=lambda slot: (slot.refuses(spec), slot.work))
+        slot.submit(spec, self._cost(spec))
 
     def stop(self, number: int, ending: Ending) -> None:
         """End a trial after its current epoch; nothing happens if it has ended."""

@@ -204,6 +204,17 @@ class TestRayPool:
         assert time.monotonic() - began < 5
         pool.close()
 
+    def test_a_trial_goes_to_the_worker_with_the_least_to_do(self) -> None:
+        """Two small ones beside a large one: workers end an epoch at the same time."""
+        plan = Plan(workers=2, cpus=1, gpus=0.0, lanes=2)
+        pool = RayPool(plan, Fragile, cost=lambda spec: float(spec.number))
+        pool.load("the data")
+        for number in (5, 2, 3):
+            pool.submit(make_spec(number))
+
+        assert sorted(sorted(slot.trials) for slot in pool._slots) == [[2, 3], [5]]
+        pool.close()
+
     def test_trials_are_spread_over_the_workers(self) -> None:
         """Two trials train in two processes, not one after the other in one."""
         pool = ray_pool(Fragile, "the data", workers=2)
