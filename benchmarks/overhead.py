@@ -35,11 +35,11 @@ from sweep.cluster import connect, disconnect
 from sweep.config import load
 from sweep.event_log import EventLog
 from sweep.experiment import Experiment
+from sweep.opening import Opening
 from sweep.plan import Plan
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
-from sweep.study_run import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import (
     Ending,

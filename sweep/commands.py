@@ -15,6 +15,7 @@ from sweep.interrupt import Interrupt
 from sweep.launch import launched
 from sweep.paths import without_password
 from sweep.plan import plan_workers
+from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
 
 
@@ -41,12 +42,19 @@ def run(
     interrupt = Interrupt(console.print)
     with (
         console.status("starting Ray, its workers and the stores") as starting,
+        TrackerProcess(experiment) as tracker,
         launched(experiment.ray.address) as resources,
     ):
         from sweep.session import run_sweep
 
         summary = run_sweep(
-            experiment, resources, console, interrupt, starting.stop, fresh=fresh
+            experiment,
+            resources,
+            tracker,
+            console,
+            interrupt,
+            starting.stop,
+            fresh=fresh,
         )
     _print_summary(console, experiment, summary)
     _print_how_to_look(console, experiment)

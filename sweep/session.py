@@ -18,12 +18,12 @@ from sweep.files import remove_folder
 from sweep.interrupt import Interrupt
 from sweep.lane import epoch_cost
 from sweep.objective import Objective, Task
+from sweep.opening import Opening
 from sweep.plan import plan_workers
 from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
-from sweep.study_run import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary, TrialSpec
 from sweep.usage import Usage
@@ -33,6 +33,7 @@ from sweep.workers import RayPool
 def run_sweep(
     experiment: Experiment,
     resources: tuple[float, float],
+    tracker: TrackerProcess,
     console: Console,
     interrupt: Interrupt,
     on_ready: Callable[[], None],
@@ -44,6 +45,7 @@ def run_sweep(
     Args:
         experiment: What to run.
         resources: CPU cores and GPUs of the Ray cluster that this process has joined.
+        tracker: Not opened yet.
         console: Where people look.
         interrupt: Watched while trials run; they then end with their epoch.
         on_ready: Called when the first trial is about to begin.
@@ -60,9 +62,7 @@ def run_sweep(
     with ExitStack() as stack:
         pool = RayPool(plan, Objective, experiment.ray.patience, epoch_cost)
         stack.callback(pool.close)
-        tracker = TrackerProcess(experiment)
-        stack.callback(tracker.stop)
-        # while these start, whatever may be wrong is found before a store is made
+        # while it starts, whatever may be wrong is found before a store is made
         data = load_data(experiment)
         tracker.check()
         _say(console, f"{len(data.y_train)} images to train on, {plan}")

@@ -1,15 +1,15 @@
 """The study's own run in MLflow, under which its trials' runs are nested."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlflow.entities import Metric, RunTag
 from mlflow.tracking import MlflowClient
 
 from sweep.artifacts import Artifacts
 from sweep.experiment import Experiment
+from sweep.opening import Opening
 from sweep.paths import BEST_CHECKPOINT, CHECKPOINT, ENVIRONMENT, EXPERIMENT
 from sweep.provenance import Commit
 from sweep.run_writers import RunId, RunWriter
@@ -26,27 +26,6 @@ from sweep.runs import (
 from sweep.trial import Event, State, StudySummary, TrialRecord
 
 _DONE = (State.COMPLETE, State.PRUNED)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What has to be known of the study when its runs are opened.
-
-    Attributes:
-        folder: The sweep's folder, in which its log is.
-        states: The state of every trial, by number.
-        summary: What the study says.
-        environment: Versions by name, kept as an artifact.
-        commit: The git commit; None if unknown.
-        former: The study that was set aside for this one; None if none was.
-    """
-
-    folder: Path
-    states: Mapping[int, State]
-    summary: StudySummary
-    environment: Mapping[str, str]
-    commit: Commit | None = None
-    former: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sweep.databases import DatabaseError, tune_sqlite
 from sweep.errors import StoreUnavailable, first_line
 from sweep.event_log import mark_sent, read_events, sent
 from sweep.experiment import Experiment
+from sweep.opening import Opening
 from sweep.paths import CHECKPOINT, FAILURE, checkpoint_file, without_password
 from sweep.run_writers import RunId, make_run_writer
 from sweep.runs import (
@@ -33,7 +34,7 @@ from sweep.runs import (
     id_of,
     open_children,
 )
-from sweep.study_run import Opening, Progress, StudyRun
+from sweep.study_run import Progress, StudyRun
 from sweep.trial import Event, PastTrial, State, TrialEnded, TrialSpec
 
 _AT_ONCE = 500  # events that are written in one go

@@ -1,21 +1,22 @@
 """A tracker in a process of its own, so that MLflow's work does not slow the loop.
 
 MLflow spends tens of milliseconds of Python on a trial; in a thread it would take them
-from the loop, since one interpreter runs one of them at a time.
+from the loop, since one interpreter runs one of them at a time. Importing it takes
+seconds, which pass there while the driver starts Ray.
 """
 
-import signal
-import traceback
-from collections.abc import Callable, Sequence
-from multiprocessing import get_context
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from sweep.errors import SweepError, SweepFailed
 from sweep.experiment import Experiment
-from sweep.runs import read_runs
-from sweep.study_run import Opening
-from sweep.tracking import Tracker
+from sweep.opening import Opening
 from sweep.trial import PastTrial
 
 
@@ -27,12 +28,34 @@ class TrackerProcess:
 
     def __init__(self, experiment: Experiment) -> None:
         """Start the process; `open` comes next."""
-        context = get_context("spawn")
         self._experiment = experiment
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sweep.tracking_server", str(number)],
+                pass_fds=[number],
+                stdin=subprocess.DEVNULL,
+                # where it finds what the driver finds, wherever that was started
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+        self._pipe = Connection(ours.detach())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
 
     def check(self) -> None:
         """Look at the store without changing it; see runs.read_runs."""
@@ -61,7 +84,7 @@ class TrackerProcess:
     def stop(self) -> None:
         """End the process."""
         self._pipe.close()
-        self._process.join()
+        self._process.wait()
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
@@ -72,34 +95,3 @@ class TrackerProcess:
         if isinstance(answer, SweepError):
             raise answer
         return answer
-
-
-def _serve(pipe: Connection) -> None:
-    """Answer calls until the other end is closed."""
-    # the driver decides when to stop; a Ctrl-C reaches every process of the terminal
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    methods: dict[str, Callable[..., Any]] = {"check": read_runs}
-
-    def open_tracker(experiment: Experiment, opening: Opening) -> bool:
-        tracker = Tracker(experiment, opening)
-        calls = tracker.send, tracker.rebuild, tracker.close
-        methods.update((call.__name__, call) for call in calls)
-        return tracker.is_missing_runs
-
-    methods["open"] = open_tracker
-    while True:
-        try:
-            method, arguments = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(_answer(methods[method], arguments))
-
-
-def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    try:
-        return method(*arguments)
-    except SweepError as error:
-        return error
-    except Exception:  # noqa: BLE001 - raised in the driver, where it can be seen
-        return SweepFailed(f"writing to MLflow failed: {traceback.format_exc()}")

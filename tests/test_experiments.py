@@ -18,6 +18,7 @@ from sweep.launch import launched
 from sweep.paths import CHECKPOINT
 from sweep.session import run_sweep
 from sweep.status import read_status
+from sweep.tracking_process import TrackerProcess
 from sweep.trial import State
 
 EXPERIMENTS = sorted(Path(__file__).parents[1].glob("experiments/*.yaml"))
@@ -61,6 +62,7 @@ def small(file: Path, folder: Path, images: Path) -> Experiment:
             "study.trials=2",
             f"study.storage=sqlite:///{folder / 'optuna.db'}",
             f"mlflow.tracking_uri=sqlite:///{folder / 'mlflow.db'}",
+            f"study.folder={folder / 'sweeps'}",
         ),
     )
 
@@ -78,7 +80,10 @@ def test_each_experiment_that_we_ship_runs(
     experiment = small(file, folder, images)
     console = Console(quiet=True)
     interrupt = Interrupt(console.print)
-    summary = run_sweep(experiment, resources, console, interrupt, lambda: None)
+    with TrackerProcess(experiment) as tracker:
+        summary = run_sweep(
+            experiment, resources, tracker, console, interrupt, lambda: None
+        )
 
     finished = summary.counts[State.COMPLETE] + summary.counts[State.PRUNED]
     assert finished == sum(summary.counts.values()) == 2

@@ -6,8 +6,8 @@ from typing import Any
 
 from sweep.event_log import EventLog, mark_sent
 from sweep.experiment import Experiment
+from sweep.opening import Opening
 from sweep.provenance import Commit
-from sweep.study_run import Opening
 from sweep.tracking import Tracker
 from sweep.trial import Event, State, StudySummary
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
 from support import make_ended, make_experiment, make_record, make_report, make_spec
 from sweep.errors import StoreError, SweepFailed
 from sweep.event_log import EventLog
-from sweep.study_run import Opening
+from sweep.opening import Opening
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import Event, State, StudySummary
 
@@ -49,7 +50,7 @@ def test_what_is_written_by_the_process_is_read_by_mlflow(
 
     tracker.close("FINISHED", 0.5)
     tracker.stop()
-    assert not tracker._process.is_alive()
+    assert not psutil.pid_exists(tracker.pid)
 
 
 def test_an_error_in_the_process_is_raised_in_the_driver(folder: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_mistake_in_the_process_comes_with_its_traceback(
 def test_a_killed_process_is_an_error_and_not_a_wait(tracker: TrackerProcess) -> None:
     """The driver learns of it with its next call."""
     tracker.check()
-    os.kill(tracker._process.pid or 0, signal.SIGKILL)
+    os.kill(tracker.pid, signal.SIGKILL)
     with pytest.raises(SweepFailed, match="has died"):
         tracker.check()
 
@@ -81,7 +82,7 @@ def test_ctrl_c_and_sigterm_do_not_reach_the_process(tracker: TrackerProcess) ->
     """The driver alone decides when it ends."""
     tracker.check()
     for number in (signal.SIGINT, signal.SIGTERM):
-        os.kill(tracker._process.pid or 0, number)
+        os.kill(tracker.pid, number)
     time.sleep(0.2)
 
     tracker.check()
