@@ -1,5 +1,6 @@
 # make run    the main job on embedded defaults: digits, SQLite, a local Ray
-# make test   the whole test suite            make check   format, lint, types
+# make test   the tests; CI=1 make test       make check   format, lint, types
+#             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
@@ -11,7 +12,7 @@ run: env
 	.venv/bin/python -m sweep run experiments/digits.yaml
 
 test: .venv/test-installed
-	.venv/bin/pytest
+	.venv/bin/pytest $(if $(CI),,-m 'not slow')
 
 check: .venv/test-installed
 	.venv/bin/ruff format --check .
