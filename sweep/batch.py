@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mlflow.entities import Metric, Param
 
-from sweep.runs import ATTEMPT, REASON, REBUILT, SAME_AS, STATE
+from sweep.runs import ATTEMPT, LANE, REASON, REBUILT, SAME_AS, STATE, WORKER
 from sweep.trial import EpochReport, Event, PastTrial, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
@@ -30,6 +30,7 @@ def fold(batch: Batch, event: Event) -> None:
         batch.params.append(Param("seed", str(said.seed)))
     elif isinstance(said, EpochReport):
         batch.metrics += _curve_points(said, time_ms)
+        batch.tags |= {WORKER: said.worker, LANE: str(said.lane)}
     else:
         assert event.record is not None
         batch.last = event

@@ -18,6 +18,7 @@ PARENT = "mlflow.parentRunId"
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
 STUDY_KEY, BEST_TRIAL = "sweep.study_key", "sweep.best_trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
+WORKER, LANE = "sweep.worker", "sweep.lane"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
 
 

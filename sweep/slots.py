@@ -1,10 +1,11 @@
 """A place in the pool: the worker there, its trials, and what it is told next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
-from sweep.trial import Ending, TrialEnded, TrialSpec
+from sweep.trial import Ending, EpochReport, TrialEnded, TrialSpec
 
 _MOST_FAILURES = 3  # in a row, before a worker is replaced, and given up
 
@@ -15,6 +16,8 @@ class Slot:
 
     Attributes:
         actor: The worker.
+        number: Its number in the pool, from 0; a worker that replaces it has the same.
+        node: The name of the machine it runs on, once it has answered.
         lanes: Trials that it takes at most.
         trials: Those that it has, by number.
         call: What it is doing; None while it waits for orders.
@@ -24,6 +27,8 @@ class Slot:
     """
 
     actor: Any
+    number: int = 0
+    node: str = ""
     lanes: int = 1
     trials: dict[int, TrialSpec] = field(default_factory=dict)
     call: Any = None
@@ -31,6 +36,7 @@ class Slot:
     failures: int = 0
     is_replaced: bool = False
     _costs: dict[int, float] = field(default_factory=dict)
+    _places: dict[int, int] = field(default_factory=dict)
     _start: list[TrialSpec] = field(default_factory=list)
     _stop: dict[int, Ending] = field(default_factory=dict)
     _too_large: set[int] = field(default_factory=set)
@@ -63,6 +69,8 @@ class Slot:
 
     def submit(self, spec: TrialSpec, cost: float = 1.0) -> None:
         """Have a trial begun with the next call; an epoch of it costs so much."""
+        taken = {self._places[number] for number in self.trials}
+        self._places[spec.number] = next(n for n in count() if n not in taken)
         self.trials[spec.number] = spec
         self._costs[spec.number] = cost
         self._start.append(spec)
@@ -70,6 +78,11 @@ class Slot:
     def refuses(self, spec: TrialSpec) -> bool:
         """Whether the device had no memory for that trial."""
         return spec.number in self._too_large
+
+    def locate(self, report: EpochReport) -> EpochReport:
+        """Say in a report of one of its trials where that was trained."""
+        place = self._places[report.number]
+        return replace(report, worker=f"{self.node}/{self.number}", lane=place)
 
     def end(self, number: int, ending: Ending) -> None:
         """Have a trial ended with the next call, if it is here."""

@@ -77,6 +77,8 @@ class EpochReport:
         learning_rate: The learning rate that the epoch was trained with.
         losses: Pairs of iteration (from 1, counted over all epochs) and loss, thinned.
         seconds: Time the epoch took, its evaluation included.
+        worker: Which worker trained it: its node's name and its number in the pool.
+        lane: The trial's place among those that the worker trains together, from 0.
     """
 
     number: int
@@ -88,6 +90,8 @@ class EpochReport:
     learning_rate: float
     losses: tuple[tuple[int, float], ...]
     seconds: float
+    worker: str = ""
+    lane: int = 0
 
 
 @dataclass(frozen=True)

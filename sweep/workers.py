@@ -4,9 +4,11 @@ With cluster.py, the only file that knows Ray. A worker is called once an epoch;
 comes back decides what it is told with the next call, so no trial runs on past its end.
 """
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import ray
@@ -15,7 +17,14 @@ from ray.exceptions import RayError, RayTaskError
 from sweep.errors import ClusterError, first_line
 from sweep.plan import Plan
 from sweep.slots import Slot
-from sweep.trial import Ending, Message, Notice, TrialEnded, TrialSpec
+from sweep.trial import (
+    Ending,
+    EpochReport,
+    Message,
+    Notice,
+    TrialEnded,
+    TrialSpec,
+)
 
 _READY_S = 120.0  # how long the first worker may take to start
 
@@ -38,6 +47,21 @@ class Work(Protocol):
 MakeWork = Callable[[Any, str, int], Work]  # task, device, threads
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What comes back from a call of a worker.
+
+    Attributes:
+        messages: Of its trials.
+        lanes: How many trials it trains at a time from now on.
+        node: The name of its machine.
+    """
+
+    messages: list[Message]
+    lanes: int
+    node: str
+
+
 class _Worker:
     """A worker's process, as Ray runs it."""
 
@@ -53,10 +77,11 @@ class _Worker:
 
     def advance(
         self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
-    ) -> tuple[list[Message], int]:
-        """See Work.advance; also return the number of lanes."""
+    ) -> _Answer:
+        """See Work.advance."""
         assert self._work is not None, "load comes first"
-        return self._work.advance(start, stop), self._work.lanes
+        messages = self._work.advance(start, stop)
+        return _Answer(messages, self._work.lanes, platform.node())
 
 
 class RayPool:
@@ -88,7 +113,7 @@ class RayPool:
         self._plan, self._make_work = plan, make_work
         self._patience_s, self._cost, self._clock = patience_s, cost, clock
         self._task: Any = None
-        self._slots = [Slot(self._start_actor()) for _ in range(plan.workers)]
+        self._slots = [Slot(self._start_actor(), n) for n in range(plan.workers)]
 
     def load(self, task: Any) -> None:
         """Hand the task to every worker, its arrays through Ray's shared memory.
@@ -166,17 +191,22 @@ class RayPool:
         return actor.remote(self._make_work, device, self._plan.cpus)
 
     def _collect(self, slot: Slot) -> list[Message]:
-        messages: list[Message]
         call, slot.call = slot.call, None
         try:
-            messages, slot.lanes = ray.get(call)
+            answer: _Answer = ray.get(call)
         except RayTaskError as error:
             return self._lose(slot, Ending.FAILED, str(error))
         except RayError as error:
             return self._lose(slot, Ending.LOST, f"its worker was lost: {error}")
-        for message in messages:
+        slot.lanes, slot.node = answer.lanes, answer.node
+        messages: list[Message] = []
+        for message in answer.messages:
+            if isinstance(message, EpochReport):
+                messages.append(slot.locate(message))
+                continue
             if isinstance(message, TrialEnded):
                 slot.ended(message)
+            messages.append(message)
         return messages
 
     def _give_up_on_stalled(self) -> list[Message]:

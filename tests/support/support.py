@@ -89,6 +89,8 @@ def make_report(
         learning_rate=0.1,
         losses=((2 * epoch - 1, 1.1), (2 * epoch, 1.0)),
         seconds=0.1,
+        worker="node/1",
+        lane=2,
     )
 
 

@@ -1,6 +1,6 @@
 """A worker's place: what it takes, and when its worker is replaced or given up."""
 
-from support import make_ended, make_spec
+from support import make_ended, make_report, make_spec
 from sweep.slots import Slot
 from sweep.trial import Ending
 
@@ -82,3 +82,16 @@ def test_a_device_refuses_a_trial_that_it_had_no_memory_for() -> None:
     assert slot.refuses(make_spec(0))
     assert not slot.refuses(make_spec(1))
     assert slot.failures == 0
+
+
+def test_a_trial_takes_the_first_lane_that_is_free() -> None:
+    """Its reports say so, with the worker's machine and number."""
+    slot = Slot("actor", number=3, node="here", lanes=3)
+    for number in (5, 6, 7):
+        slot.submit(make_spec(number))
+    slot.ended(make_ended(6))
+    slot.submit(make_spec(8))
+    located = [slot.locate(make_report(number)) for number in (5, 8, 7)]
+
+    assert [report.lane for report in located] == [0, 1, 2]
+    assert {report.worker for report in located} == {"here/3"}

@@ -69,6 +69,8 @@ def test_a_trial_is_a_nested_run_with_params_curves_and_end(folder: Path) -> Non
     assert child.data.tags["sweep.trial"] == "0"
     assert child.data.tags["sweep.state"] == "COMPLETE"
     assert child.data.tags["sweep.attempt"] == "0"
+    assert child.data.tags["sweep.worker"] == "node/1"
+    assert child.data.tags["sweep.lane"] == "2"
     assert child.data.params == {
         **{key: str(value) for key, value in make_spec().hparams.items()},
         "seed": "0",
