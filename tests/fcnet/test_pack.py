@@ -77,23 +77,61 @@ def test_every_lane_has_the_curve_of_its_solo_run(
         assert_close_runs(solver, train_alone(trial, epochs))
 
 
+def draw_images(examples: int = 1000, inputs: int = 300) -> dict[str, Tensor]:
+    """Noisy float32 examples, large enough for threads to share their products."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(2 * examples, inputs, generator=generator)
+    scores = X @ torch.randn(inputs, C, generator=generator) / inputs**0.5
+    noise = torch.randn(scores.shape, generator=generator)
+    y = (scores + noise / 4).argmax(dim=1)
+    train, held_out = slice(None, examples), slice(examples, None)
+    return {"X_train": X[train], "y_train": y[train]} | {
+        "X_val": X[held_out],
+        "y_val": y[held_out],
+    }
+
+
 @pytest.mark.parametrize("rule", sorted(UPDATE_RULES))
-def test_float32_lanes_are_their_solo_runs_but_for_rounding(rule: str) -> None:
-    """Losses differ in the last digits, accuracies by an example or two."""
-    lanes = [
-        Trial(hidden=h, reg=reg, rule=rule, rate=RATES[rule], lr_decay=0.8)
-        for h, reg in ((3, 0.0), (20, 0.03), (9, 1e-4))
-    ]
-    solvers = [trial.solver(fast=True, dtype=torch.float32) for trial in lanes]
+def test_float32_accuracies_agree_as_those_of_two_thread_counts_do(rule: str) -> None:
+    """A pack rounds as a solo run may: no further off than with another thread, too.
+
+    One held-out example may stand on the edge for the pack and not for the thread.
+    """
+    data = draw_images()
+
+    def make(threads: int) -> list[Solver]:
+        torch.set_num_threads(threads)
+        return [
+            Solver(
+                TwoLayerNet(300, hidden, C, 0.1, reg, torch.float32, seed=hidden),
+                data,
+                update_rule=rule,
+                optim_config={"learning_rate": RATES[rule] / 3},
+                batch_size=50,
+                num_epochs=3,
+                verbose=False,
+            )
+            for hidden, reg in ((20, 0.0), (50, 1e-3), (90, 1e-4))
+        ]
+
+    def train_each(threads: int) -> list[Solver]:
+        solvers = make(threads)
+        for solver in solvers:
+            solver.train(return_best_params=False)
+        return solvers
+
+    alone, other, packed = train_each(1), train_each(2), make(1)
     pack = Pack()
-    for _ in range(4):
-        assert pack.train_epoch(solvers) == [None] * 3
-    for solver, trial in zip(solvers, lanes, strict=True):
-        alone = train_alone(trial, 4, dtype=torch.float32)
-        assert solver.loss_history == pytest.approx(alone.loss_history, abs=1e-4)
-        assert solver.val_acc_history == pytest.approx(
-            alone.val_acc_history, abs=2.1 / 30
-        )
+    for _ in range(3):
+        assert pack.train_epoch(packed) == [None] * 3
+
+    def gaps(solvers: list[Solver]) -> list[float]:
+        pairs = zip(solvers, alone, strict=True)
+        return [abs(a.val_acc_history[-1] - b.val_acc_history[-1]) for a, b in pairs]
+
+    spread = max(gaps(other)) + 1 / len(data["y_val"])
+    assert max(gaps(packed)) <= spread
+    assert all(solver.val_acc_history[-1] > 0.4 for solver in alone)
 
 
 def watch_lockstep(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
