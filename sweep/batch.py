@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mlflow.entities import Metric, Param
 
-from sweep.runs import ATTEMPT, LANE, REASON, REBUILT, SAME_AS, STATE, WORKER
+from sweep.runs import ATTEMPT, DEVICE, LANE, REASON, REBUILT, SAME_AS, STATE, WORKER
 from sweep.trial import EpochReport, Event, PastTrial, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
@@ -31,6 +31,7 @@ def fold(batch: Batch, event: Event) -> None:
     elif isinstance(said, EpochReport):
         batch.metrics += _curve_points(said, time_ms)
         batch.tags |= {WORKER: said.worker, LANE: str(said.lane)}
+        batch.tags |= {DEVICE: said.device} if said.device else {}
     else:
         assert event.record is not None
         batch.last = event
@@ -58,8 +59,8 @@ def _curve_points(report: EpochReport, time_ms: int) -> Iterator[Metric]:
 
 
 def _last_points(ended: TrialEnded, time_ms: int) -> Iterator[Metric]:
-    epoch = ended.best_epoch or 0
+    # at step 0: MLflow's UI draws anything later as a curve, of one point
     if ended.best_val_accuracy is not None:
-        yield Metric("best_val_accuracy", ended.best_val_accuracy, time_ms, epoch)
-        yield Metric("best_epoch", epoch, time_ms, epoch)
-    yield Metric("seconds", ended.seconds, time_ms, epoch)
+        yield Metric("best_val_accuracy", ended.best_val_accuracy, time_ms, 0)
+        yield Metric("best_epoch", ended.best_epoch or 0, time_ms, 0)
+    yield Metric("seconds", ended.seconds, time_ms, 0)
