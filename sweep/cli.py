@@ -101,6 +101,27 @@ def status(file: File, overrides: Overrides = None, as_json: Json = False) -> No
         raise typer.Exit(commands.status(file, overrides or [], as_json))
 
 
+@app.command()
+def ui(
+    file: File,
+    overrides: Overrides = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=65535, help="Where to listen."),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser.")
+    ] = True,
+) -> None:
+    """Open MLflow's own UI at an experiment; Ctrl-C ends it."""
+    with _errors_as_messages():
+        from sweep.ui.command import show
+
+        raise typer.Exit(
+            show(file, overrides or [], typer.echo, port=port, has_browser=browser)
+        )
+
+
 @contextmanager
 def _errors_as_messages() -> Iterator[None]:
     try:

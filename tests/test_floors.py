@@ -30,7 +30,7 @@ FLOORS = (
         "usage",
     },
     {"runner"},
-    {"session", "status", "launch"},
+    {"session", "status", "launch", "ui"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -39,7 +39,7 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWERS: tuple[tuple[str, ...], ...] = (("ui.server", "ui.pages", "ui.command"),)
 OWNERS = {
     "optuna": {
         "study",
@@ -53,7 +53,15 @@ OWNERS = {
     "scipy": {"search"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
-    "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
+    "mlflow": {
+        "tracking",
+        "study_run",
+        "artifacts",
+        "runs",
+        "run_writers",
+        "batch",
+        "ui.pages",
+    },
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
