@@ -41,7 +41,8 @@ def fold(batch: Batch, event: Event) -> None:
         if event.record.reason is not None:
             batch.tags[REASON] = event.record.reason[-_MAX_TAG:]
         if event.record.state.is_finished:
-            batch.metrics += _last_points(said, time_ms)
+            # MLflow's page of comparisons shows the metric that came first
+            batch.metrics[:0] = _last_points(said, time_ms)
 
 
 def fold_past(batch: Batch, past: PastTrial) -> None:
@@ -52,7 +53,7 @@ def fold_past(batch: Batch, past: PastTrial) -> None:
 
 
 def _curve_points(report: EpochReport, time_ms: int) -> Iterator[Metric]:
-    for key in ("train_loss", "train_accuracy", "val_accuracy", "learning_rate"):
+    for key in ("val_accuracy", "train_accuracy", "train_loss", "learning_rate"):
         yield Metric(key, getattr(report, key), time_ms, report.epoch)
     for iteration, loss in report.losses:
         yield Metric("loss", loss, time_ms, iteration)

@@ -12,6 +12,7 @@ from sweep.provenance import Commit
 from sweep.saved_view import TRIALS, trials_page
 from sweep.trial import HParam, State, StudySummary, TrialRecord
 
+OURS = "Searched on"  # how the description of an experiment begins
 _ROWS = 10  # of the table of the best trials
 
 
@@ -68,11 +69,12 @@ def trial_note(
     return " · ".join([said, *settings])
 
 
-def experiment_note(experiment: Experiment, experiment_id: str) -> str:
+def experiment_note(experiment: Experiment, experiment_id: str, study_run: str) -> str:
     """The description of MLflow's experiment; its first line stands for itself."""
     searched = ", ".join(experiment.space) or "nothing"
+    study = f"[The study](#/experiments/{experiment_id}/runs/{study_run})"
     return (
-        f"Searched on {experiment.data.dataset}: {searched}. "
+        f"{OURS} {experiment.data.dataset}: {searched}. {study} · "
         f"[{TRIALS}]({trials_page(experiment_id)})\n\n"
         "Each study is a run, described there; its trials are nested under it. "
         f"*Views* has the trials as a table and as charts: *{TRIALS}*.\n"
@@ -109,10 +111,8 @@ def _table(
 ) -> str:
     if not summary.ranking:
         return ""
-    rows = [
-        ["trial", "state", "accuracy", "epoch", *experiment.space],
-        ["--:", "---", "--:", "--:", *["--:"] * len(experiment.space)],
-    ]
+    columns = ["trial", "state", "accuracy", "epoch", *experiment.space]
+    rows = [columns]
     for record in summary.ranking[:_ROWS]:
         name, run_id = f"{record.number:04d}", runs.get(record.number)
         page = f"#/experiments/{experiment_id}/runs/{run_id}"
@@ -120,7 +120,7 @@ def _table(
         settings = [short(record.hparams.get(key, "-")) for key in experiment.space]
         link = name if run_id is None else f"[{name}]({page})"
         rows.append([link, record.state.value, value, str(record.epoch), *settings])
-    return "\n".join(_row(row) for row in rows)
+    return _rows(rows)
 
 
 def _picture(run_id: str, name: str) -> str:
@@ -129,7 +129,7 @@ def _picture(run_id: str, name: str) -> str:
 
 def _searched(experiment: Experiment) -> str:
     data, study, space = experiment.data, experiment.study, experiment.space
-    rows = [["setting", "searched"], ["---", "---"]]
+    rows = [["setting", "searched"]]
     rows += [[key, str(distribution)] for key, distribution in space.items()]
     typical = experiment.typical.items()  # without settings that have no meaning here
     fixed = [f"{key} {short(value)}" for key, value in typical if key not in space]
@@ -139,7 +139,7 @@ def _searched(experiment: Experiment) -> str:
             f"training split held out for validation, normalize: {data.normalize}; "
             f"proposed by {study.sampler}, stopped early by {study.pruner}, seed "
             f"{study.seed}.",
-            "\n".join(_row(row) for row in rows) if space else "Nothing.",
+            _rows(rows) if space else "Nothing.",
             "Fixed: " + ", ".join(fixed) + ".",
         ]
     )
@@ -157,8 +157,15 @@ def _again(commit: Commit | None) -> str:
     return note
 
 
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    """A table; its first row is its head."""
+    head, *rest = map(_row, rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *rest])
+
+
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_plain(cell) for cell in cells) + " |"
+    # MLflow's table leaves no room between columns
+    return "| " + "\u00a0\u00a0| ".join(_plain(cell) for cell in cells) + " |"
 
 
 def _plain(text: str) -> str:

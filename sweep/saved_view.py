@@ -42,6 +42,7 @@ def trials_view(experiment: Experiment, parent_run_id: str, now_ms: int) -> str:
         *[f"params.`{key}`" for key in experiment.space],
         "tags.`sweep.worker`",
     ]
+    widths = dict.fromkeys(columns, 105) | {f"metrics.`{_ACCURACY}`": 140}
     all_shown = experiment.trials <= _MOST_SHOWN
     state = {
         "searchFilter": f"tags.mlflow.parentRunId = '{parent_run_id}'",
@@ -53,8 +54,10 @@ def trials_view(experiment: Experiment, parent_run_id: str, now_ms: int) -> str:
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
         "columnOrder": columns,
+        "columnWidths": widths,
         "runsHiddenMode": "SHOW_ALL" if all_shown else "FIRST_20_RUNS",
         "isAccordionReordered": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0},
         **_charts(experiment),
     }
     view = {"name": TRIALS, "createdAt": now_ms, "updatedAt": now_ms}

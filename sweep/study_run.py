@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from sweep.artifacts import Artifacts
 from sweep.experiment import Experiment
-from sweep.notes import experiment_note, study_note
+from sweep.notes import OURS, experiment_note, study_note
 from sweep.opening import Opening
 from sweep.paths import BEST_CHECKPOINT, CHECKPOINT, ENVIRONMENT, EXPERIMENT, PLOTS
 from sweep.provenance import Commit
@@ -157,8 +157,9 @@ class StudyRun:
         now_ms, of = int(time.time() * 1000), self._experiment_id
         view = trials_view(self._experiment, self.run.run_id, now_ms)
         self._client.set_experiment_tag(of, VIEW_TAG, view)
-        if NOTE not in self._client.get_experiment(of).tags:
-            note = experiment_note(self._experiment, of)
+        said = self._client.get_experiment(of).tags.get(NOTE, OURS)
+        if said.startswith(OURS):
+            note = experiment_note(self._experiment, of, self.run.run_id)
             self._client.set_experiment_tag(of, NOTE, note)
 
     def _open(self, name: str, study: str, commit: Commit | None) -> RunId:

@@ -210,14 +210,15 @@ def test_the_study_s_description_has_the_best_trials_and_how_to_run_it_again(
         tracker.write([Event(1, make_spec(number)), Event(2, said, record)])
 
     found = runs(experiment)
-    lines = found["digits"].data.tags[NOTE].splitlines()
+    note = found["digits"].data.tags[NOTE].replace("\u00a0", "")
+    lines = note.splitlines()
     assert lines[0].startswith("**Best: trial 1, validation accuracy 0.7500**")
     table = [line for line in lines if line.startswith("| [")]
     for line, number in zip(table, (1, 0), strict=True):
         page = f"runs/{found[f'trial-000{number}'].info.run_id})"
         assert line.startswith(f"| [000{number}](#/experiments/")
         assert page in line
-    assert "| learning_rate | float 0.01 to 0.5, log |" in lines
+    assert "| learning_rate| float 0.01 to 0.5, log |" in lines
     assert "    python -m sweep run experiment.yaml" in lines
     assert "commit `abc`, and changes on top of it" in "".join(lines)
 
