@@ -16,7 +16,7 @@ FLOORS = (
     {"event_log", "saved_trial", "lease", "run_writers", "opening"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},
-    {"study_run"},
+    {"study_run", "plots"},
     {"tracking"},
     {
         "study",
@@ -39,7 +39,30 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWERS: tuple[tuple[str, ...], ...] = (
+    (
+        "plots.colors",
+        "plots.study_data",
+        "plots.spans",
+        "plots.optuna_plots",
+        "plots.curves",
+        "plots.parallel",
+        "plots.contours",
+        "plots.timeline",
+        "plots.figures",
+    ),
+)
+PLOTLY = {
+    f"plots.{name}"
+    for name in (
+        "optuna_plots",
+        "curves",
+        "parallel",
+        "contours",
+        "timeline",
+        "figures",
+    )
+}
 OWNERS = {
     "optuna": {
         "study",
@@ -49,11 +72,22 @@ OWNERS = {
         "memory",
         "trial_tables",
         "lease",
+        "plots.study_data",
+        *(PLOTLY - {"plots.timeline"}),
     },
-    "scipy": {"search"},
+    "plotly": PLOTLY,
+    "scipy": {"search", "plots.contours"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
-    "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
+    "mlflow": {
+        "tracking",
+        "study_run",
+        "artifacts",
+        "runs",
+        "run_writers",
+        "batch",
+        "plots.spans",
+    },
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
@@ -62,7 +96,7 @@ OWNERS = {
     "typer": {"cli"},
     "fcnet": {"objective", "lane", "calibration", "data"},
     "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
-    "numpy": {"objective"},
+    "numpy": {"objective", "plots.parallel", "plots.contours"},
 }
 FCNET_OWNERS = {
     "torchvision": {"datasets"},
