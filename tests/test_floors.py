@@ -31,6 +31,7 @@ FLOORS = (
     },
     {"runner"},
     {"session", "status", "launch"},
+    {"model"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -39,7 +40,14 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWERS: tuple[tuple[str, ...], ...] = (
+    (
+        "model.best",
+        "model.records",
+        "model.network",
+        "model.evaluation",
+    ),
+)
 OWNERS = {
     "optuna": {
         "study",
@@ -53,15 +61,38 @@ OWNERS = {
     "scipy": {"search"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
-    "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
+    "mlflow": {
+        "tracking",
+        "study_run",
+        "artifacts",
+        "runs",
+        "run_writers",
+        "batch",
+        "model.records",
+    },
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
     "typer": {"cli"},
-    "fcnet": {"objective", "lane", "calibration", "data"},
-    "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
+    "fcnet": {
+        "objective",
+        "lane",
+        "calibration",
+        "data",
+        "model.network",
+        "model.evaluation",
+    },
+    "torch": {
+        "objective",
+        "lane",
+        "calibration",
+        "checkpoint",
+        "saved_trial",
+        "model.network",
+        "model.evaluation",
+    },
     "numpy": {"objective"},
 }
 FCNET_OWNERS = {
