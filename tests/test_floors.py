@@ -31,6 +31,7 @@ FLOORS = (
     },
     {"runner"},
     {"session", "status", "launch"},
+    {"model"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -40,6 +41,12 @@ FLOORS = (
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
 TOWERS: tuple[tuple[str, ...], ...] = (
+    (
+        "model.best",
+        "model.records",
+        "model.network",
+        "model.evaluation",
+    ),
     (
         "plots.colors",
         "plots.study_data",
@@ -87,6 +94,7 @@ OWNERS = {
         "run_writers",
         "batch",
         "plots.spans",
+        "model.records",
     },
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
@@ -94,8 +102,23 @@ OWNERS = {
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
     "typer": {"cli"},
-    "fcnet": {"objective", "lane", "calibration", "data"},
-    "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
+    "fcnet": {
+        "objective",
+        "lane",
+        "calibration",
+        "data",
+        "model.network",
+        "model.evaluation",
+    },
+    "torch": {
+        "objective",
+        "lane",
+        "calibration",
+        "checkpoint",
+        "saved_trial",
+        "model.network",
+        "model.evaluation",
+    },
     "numpy": {"objective", "plots.parallel", "plots.contours"},
 }
 FCNET_OWNERS = {
