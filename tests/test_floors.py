@@ -32,6 +32,7 @@ FLOORS = (
     {"runner"},
     {"session", "status", "launch"},
     {"model"},
+    {"report"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -56,7 +57,16 @@ TOWERS: tuple[tuple[str, ...], ...] = (
         "plots.parallel",
         "plots.contours",
         "plots.timeline",
+        "plots.confusion",
         "plots.figures",
+    ),
+    (
+        "report.pictures",
+        "report.network",
+        "report.origin",
+        "report.contents",
+        "report.render",
+        "report.command",
     ),
 )
 PLOTLY = {
@@ -67,6 +77,7 @@ PLOTLY = {
         "parallel",
         "contours",
         "timeline",
+        "confusion",
         "figures",
     )
 }
@@ -80,9 +91,11 @@ OWNERS = {
         "trial_tables",
         "lease",
         "plots.study_data",
-        *(PLOTLY - {"plots.timeline"}),
+        *(PLOTLY - {"plots.timeline", "plots.confusion"}),
     },
-    "plotly": PLOTLY,
+    "plotly": PLOTLY | {"report.contents", "report.render"},
+    "jinja2": {"report.render"},
+    "PIL": {"report.pictures"},
     "scipy": {"search", "plots.contours"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
@@ -109,6 +122,7 @@ OWNERS = {
         "data",
         "model.network",
         "model.evaluation",
+        "report.network",
     },
     "torch": {
         "objective",
@@ -119,7 +133,7 @@ OWNERS = {
         "model.network",
         "model.evaluation",
     },
-    "numpy": {"objective", "plots.parallel", "plots.contours"},
+    "numpy": {"objective", "plots.parallel", "plots.contours", "report.pictures"},
 }
 FCNET_OWNERS = {
     "torchvision": {"datasets"},
