@@ -16,7 +16,7 @@ FLOORS = (
     {"event_log", "saved_trial", "lease", "run_writers", "opening", "notes"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},
-    {"study_run"},
+    {"study_run", "plots"},
     {"tracking"},
     {
         "study",
@@ -31,6 +31,8 @@ FLOORS = (
     },
     {"runner"},
     {"session", "status", "launch", "ui"},
+    {"model"},
+    {"report"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -39,7 +41,47 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = (("ui.server", "ui.pages", "ui.command"),)
+TOWERS: tuple[tuple[str, ...], ...] = (
+    ("ui.server", "ui.pages", "ui.command"),
+    (
+        "model.best",
+        "model.records",
+        "model.network",
+        "model.evaluation",
+    ),
+    (
+        "plots.colors",
+        "plots.study_data",
+        "plots.spans",
+        "plots.optuna_plots",
+        "plots.curves",
+        "plots.parallel",
+        "plots.contours",
+        "plots.timeline",
+        "plots.confusion",
+        "plots.figures",
+    ),
+    (
+        "report.pictures",
+        "report.network",
+        "report.origin",
+        "report.contents",
+        "report.render",
+        "report.command",
+    ),
+)
+PLOTLY = {
+    f"plots.{name}"
+    for name in (
+        "optuna_plots",
+        "curves",
+        "parallel",
+        "contours",
+        "timeline",
+        "confusion",
+        "figures",
+    )
+}
 OWNERS = {
     "optuna": {
         "study",
@@ -49,8 +91,13 @@ OWNERS = {
         "memory",
         "trial_tables",
         "lease",
+        "plots.study_data",
+        *(PLOTLY - {"plots.timeline", "plots.confusion"}),
     },
-    "scipy": {"search"},
+    "plotly": PLOTLY | {"report.contents", "report.render"},
+    "jinja2": {"report.render"},
+    "PIL": {"report.pictures"},
+    "scipy": {"search", "plots.contours"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
     "mlflow": {
@@ -61,6 +108,8 @@ OWNERS = {
         "run_writers",
         "batch",
         "ui.pages",
+        "plots.spans",
+        "model.records",
     },
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
@@ -68,9 +117,25 @@ OWNERS = {
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
     "typer": {"cli"},
-    "fcnet": {"objective", "lane", "calibration", "data"},
-    "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
-    "numpy": {"objective"},
+    "fcnet": {
+        "objective",
+        "lane",
+        "calibration",
+        "data",
+        "model.network",
+        "model.evaluation",
+        "report.network",
+    },
+    "torch": {
+        "objective",
+        "lane",
+        "calibration",
+        "checkpoint",
+        "saved_trial",
+        "model.network",
+        "model.evaluation",
+    },
+    "numpy": {"objective", "plots.parallel", "plots.contours", "report.pictures"},
 }
 FCNET_OWNERS = {
     "torchvision": {"datasets"},
