@@ -9,10 +9,15 @@ from rich.console import Console
 from sweep.cluster import local_cpus
 from sweep.config import load
 from sweep.databases import check_sqlite
-from sweep.display import counts_line, inputs_line, settings_lines, summary_table
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
+from sweep.live.tables import (
+    counts_line,
+    inputs_line,
+    settings_lines,
+    summary_table,
+)
 from sweep.paths import without_password
 from sweep.plan import plan_workers
 from sweep.tracking_process import TrackerProcess
