@@ -26,7 +26,7 @@ FLOORS = (
         "data",
         "objective",
         "recorder",
-        "display",
+        "live",
         "usage",
     },
     {"runner"},
@@ -39,7 +39,27 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWERS: tuple[tuple[str, ...], ...] = (
+    (
+        "live.words",
+        "live.sparkline",
+        "live.pace",
+        "live.eta",
+        "live.layout",
+        "live.picture",
+        "live.board",
+        "live.lines",
+        "live.tables",
+        "live.head",
+        "live.sections",
+        "live.view",
+        "live.stray",
+        "live.display",
+        "live.pulse",
+        "live.stored",
+        "live.watch",
+    ),
+)
 OWNERS = {
     "optuna": {
         "study",
@@ -58,7 +78,17 @@ OWNERS = {
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
-    "rich": {"display", "session", "commands"},
+    "rich": {
+        "live.lines",
+        "live.tables",
+        "live.head",
+        "live.sections",
+        "live.view",
+        "live.display",
+        "live.watch",
+        "session",
+        "commands",
+    },
     "typer": {"cli"},
     "fcnet": {"objective", "lane", "calibration", "data"},
     "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},

@@ -56,10 +56,16 @@ class Board:
         self._ended: deque[Ended] = deque(maxlen=_REMEMBERED)
         self._warnings: deque[Warned] = deque(maxlen=_REMEMBERED)
         self._epochs_of_ended: Counter[int] = Counter()
-        self.begin(began_ms)
+        self._expected_ms: int | None = None
+        self._begin(began_ms)
 
-    def begin(self, began_ms: int) -> None:
-        """Count anew: a driver began just then, and has no trial in training yet."""
+    def expect(self, began_ms: int) -> None:
+        """Count anew from the first event at that time or later: a driver began."""
+        self._expected_ms = began_ms
+
+    def _begin(self, began_ms: int) -> None:
+        """Count from a moment at which no trial is in training."""
+        self._expected_ms = None
         self._began_ms = began_ms
         self._curves |= {number: lane.curve for number, lane in self._lanes.items()}
         self._lanes, self._rows, self._most_rows = {}, {}, 0
@@ -82,6 +88,8 @@ class Board:
 
     def take(self, event: Event) -> bool:
         """Take in what happened; whether it was news."""
+        if self._expected_ms is not None and event.time_ms >= self._expected_ms:
+            self._begin(event.time_ms)
         said = event.said
         if said.number in self._finished:
             return False

@@ -36,11 +36,7 @@ _FRAMES_PER_S = 2.0
 
 
 class Display:
-    """Listens to the loop, which never waits for what is drawn.
-
-    Attributes:
-        standing: Told instead of times and pace, where nobody runs the sweep.
-    """
+    """Listens to the loop, which never waits for what is drawn."""
 
     def __init__(
         self,
@@ -48,6 +44,8 @@ class Display:
         console: Console,
         states: Mapping[int, State] | None = None,
         ranking: Iterable[TrialRecord] = (),
+        *,
+        is_guest: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin with what the study says already.
@@ -57,11 +55,14 @@ class Display:
             console: Where people look.
             states: The state of the study's trials, by number.
             ranking: Its trials with a value, best first.
+            is_guest: Whether somebody else runs it; then warnings are not told once
+                more when the view has gone.
             clock: Seconds since 1970.
         """
         self._experiment, self._console, self._clock = experiment, console, clock
+        self._is_guest = is_guest
         self._board = Board(experiment, self._now_ms(), states, ranking)
-        self.standing: str | None = None
+        self._standing: str | None = None
         self._lock = RLock()  # a signal may arrive while it is held
         self._live: Live | None = None
         self._open = ExitStack()
@@ -88,8 +89,8 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._open.close()
-        if self._live is not None:
-            self._live = None
+        was_live, self._live = self._live is not None, None
+        if was_live and not self._is_guest:
             for warned in reversed(self.picture().warnings):
                 self.say(f"{time_of_day(warned.time_ms)}  {warned.text}")
 
@@ -126,6 +127,38 @@ class Display:
             text = ended_line(Ended(said, event.record), self._experiment.space)
             self._console.print(text, overflow="ignore", crop=False)
 
+    def restart(self, events: Iterable[Event], began_ms: int | None = None) -> None:
+        """Begin anew with what has happened so far; nothing of it is printed.
+
+        Args:
+            events: In order of time.
+            began_ms: When the driver of today began, in milliseconds since 1970; None
+                for none.
+        """
+        board = Board(self._experiment, self._now_ms())
+        if began_ms is not None:
+            board.expect(began_ms)
+        for event in events:
+            board.take(event)
+        with self._lock:
+            self._board = board
+
+    def expect(self, began_ms: int) -> None:
+        """Count anew from the first event of a driver that began just then."""
+        with self._lock:
+            self._board.expect(began_ms)
+
+    def stand(self, standing: str | None) -> None:
+        """Tell why nothing happens, in the place of times and pace; None to end it."""
+        is_news, self._standing = standing != self._standing, standing
+        if standing is not None and is_news and self._live is None:
+            self.say(standing)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the study has as many trials as are wanted."""
+        return self._board.is_complete
+
     def picture(self) -> Picture:
         """All that is known now."""
         with self._lock:
@@ -135,7 +168,7 @@ class Display:
         width, height = self._console.size
         is_ascii = self._console.options.ascii_only
         lines = draw(
-            self.picture(), width, height, standing=self.standing, is_ascii=is_ascii
+            self.picture(), width, height, standing=self._standing, is_ascii=is_ascii
         )
         return Group(*lines)
 

@@ -15,7 +15,6 @@ STYLES = {
     State.FAIL: "red",
     State.WAITING: "cyan",
 }
-_GAP = 2  # blanks between columns
 _SHORTEST = 12  # of a column that may be cut
 
 
@@ -43,7 +42,7 @@ def line(*parts: str | tuple[str, str]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="crop")
 
 
-def columns(wanted: Iterable[Column], width: int) -> list[Text]:
+def columns(wanted: Iterable[Column], width: int, gap: int = 2) -> list[Text]:
     """As many columns as the width has room for: their titles, then their rows."""
     lines: list[Text] = []
     left = width
@@ -58,8 +57,8 @@ def columns(wanted: Iterable[Column], width: int) -> list[Text]:
             cell.truncate(wide)
             blanks = " " * (wide - cell.cell_len)
             text.append_text(cell if column.is_left else Text(blanks) + cell)
-            text.append((blanks if column.is_left else "") + " " * _GAP)
-        left -= wide + _GAP
+            text.append((blanks if column.is_left else "") + " " * gap)
+        left -= wide + gap
     for text in lines:
         text.truncate(width)
     return lines

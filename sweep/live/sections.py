@@ -30,7 +30,9 @@ def best(picture: Picture, rows: int, width: int) -> list[Text]:
     """A heading, and a row for each of the best trials."""
     records = picture.best[:rows]
     empty = [line()] * (rows - len(records))
-    return [line(), *columns(_best_columns(records, picture.keys), width), *empty]
+    # one blank, and the longest names of a two-layer net fit into 80 columns
+    shown = columns(_best_columns(records, picture.keys), width, gap=1)
+    return [line(), *shown, *empty]
 
 
 def ended(picture: Picture, rows: int) -> list[Text]:
@@ -44,8 +46,7 @@ def ended(picture: Picture, rows: int) -> list[Text]:
 def _lane_columns(
     picture: Picture, shown: Sequence[Lane | None], width: int, is_ascii: bool
 ) -> list[Column]:
-    values = [v for lane in picture.lanes if lane for v in lane.curve.values()]
-    span = min(values, default=0.0), max(values, default=1.0)
+    span = _span([v for lane in picture.lanes if lane for v in lane.curve.values()])
     room = max(min(_WIDEST_CURVE, width - _BESIDE_CURVE), 8)
     bars = ASCII_BARS if is_ascii else BARS
 
@@ -67,6 +68,15 @@ def _lane_columns(
     ]
 
 
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """What the lowest and the highest bar stand for, in all curves alike.
+
+    The lowest tenth counts as one: else the first epochs would make the rest look flat.
+    """
+    ordered = sorted(values) or [0.0]
+    return ordered[len(ordered) // 10], ordered[-1]
+
+
 def _where(lane: Lane) -> str:
     """Such as `node/0:3`; the number of worker and lane tells more than a long name."""
     node, _, number = lane.worker.rpartition("/")
@@ -80,7 +90,7 @@ def _best_columns(records: Sequence[TrialRecord], keys: Iterable[str]) -> list[C
         return [Text(show(record)) for record in records]
 
     first = [
-        Column("best trials", cells(lambda record: f"{record.number:04d}")),
+        Column("best", cells(lambda record: f"{record.number:04d}"), width=6),
         Column("state", states, width=8),
         Column("accuracy", cells(lambda record: accuracy(record.value))),
         Column("epoch", cells(lambda record: str(record.epoch or "-"))),
