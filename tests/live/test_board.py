@@ -33,7 +33,7 @@ def ended(number: int, state: State = State.COMPLETE, value: float = 0.5) -> Eve
 
 
 def in_training(picture: Picture) -> list[int | None]:
-    return [lane and lane.number for lane in picture.lanes]
+    return [None if lane is None else lane.number for lane in picture.lanes]
 
 
 def test_a_trial_stays_in_its_row_until_it_ends(experiment: Experiment) -> None:

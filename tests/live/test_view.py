@@ -1,6 +1,7 @@
 """What is drawn: whole on 80 x 24, never wider or longer than the terminal."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,11 @@ def picture(folder: Path, lanes: int, warnings: int = 0) -> Picture:
     """A sweep in the middle: twelve trials have ended, so many are in training."""
     experiment = make_experiment(folder, "study.trials=64", *LONGEST)
     board = Board(experiment, 0)
-    hparams = {"weight_scale": 1.23456e-4, "reg": 1.5e-7, "hidden_dim": 1024}
+    hparams: dict[str, Any] = {
+        "weight_scale": 1.23456e-4,
+        "reg": 1.5e-7,
+        "hidden_dim": 1024,
+    }
     for number in range(12 + lanes):
         board.take(Event(0, make_spec(number, **hparams, num_epochs=1000)))
         board.take(Event(1000, make_report(number, 1, 0.1)))
@@ -34,8 +39,11 @@ def picture(folder: Path, lanes: int, warnings: int = 0) -> Picture:
     return board.picture(60_000)
 
 
-def lines(picture: Picture, width: int, height: int, **how: bool) -> list[str]:
-    return [text.plain.rstrip() for text in draw(picture, width, height, **how)]
+def lines(
+    picture: Picture, width: int, height: int, is_ascii: bool = False
+) -> list[str]:
+    drawn = draw(picture, width, height, is_ascii=is_ascii)
+    return [text.plain.rstrip() for text in drawn]
 
 
 def test_80_by_24_shows_lanes_the_ten_best_and_what_ended_last(tmp_path: Path) -> None:
