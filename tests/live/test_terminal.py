@@ -1,6 +1,8 @@
 """The view on real terminals: of a sweep that runs, and of one that was killed."""
 
+import json
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +131,22 @@ def test_without_the_folder_the_database_alone_is_shown(
     terminal.press("\x03")
     assert terminal.wait(PATIENCE_S) == 0
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_quiet_run_prints_the_status_alone(tmp_path: Path) -> None:
+    """With --json; and nothing on standard error, where errors would be."""
+    (tmp_path / "digits.yaml").write_text(EXPERIMENT)
+    told = subprocess.run(
+        [*SWEEP, "run", "digits.yaml", "--quiet", "--json", "--set", "study.trials=2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert json.loads(told.stdout)["trials"]["COMPLETE"] == 2
+    assert len(told.stdout.splitlines()) == 1
+    assert told.stderr == ""
 
 
 def watch(stores: Stores, terminals: list[Terminal], *more: str) -> Terminal:
