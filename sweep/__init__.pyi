@@ -6,3 +6,5 @@ from sweep.space import Choice as Choice
 from sweep.space import FloatRange as FloatRange
 from sweep.space import IntRange as IntRange
 from sweep.trial import State as State
+
+__all__: list[str]

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 import sweep
+from processes import wait_until
 from stores import Stores, assert_stores_agree
 from support import DIGITS
 from sweep import (
@@ -102,7 +103,10 @@ def test_overrides_are_words_of_the_command_line_or_values(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ({"hiden_dim": 4}, r"Experiment: model.hiden_dim: unknown key.*mean hidden_dim"),
+        (
+            {"hiden_dim": 4},
+            r"Experiment: model.hiden_dim: unknown key.*mean hidden_dim",
+        ),
         ({"hidden_dim": FloatRange(4, 8)}, r"model.hidden_dim: found .*int or choice"),
         ({"hidden_dim": IntRange(0, 8)}, r"model.hidden_dim: found .*number >= 1"),
         ({"hidden_dim": 4, "hidden_dims": [4]}, r"hidden_dim or hidden_dims, not both"),
@@ -217,8 +221,6 @@ if __name__ == "__main__":
         [sys.executable, "script.py"], stdout=subprocess.PIPE, text=True
     )
     stores = Stores.in_files(folder)
-    from processes import wait_until
-
     wait_until(lambda: stores.reported() > 0, 200.0, "an epoch")
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=100)
