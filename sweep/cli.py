@@ -1,6 +1,5 @@
 """The command line: its words and its exit codes; commands.py does the work."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sweep.errors import SweepError
+from sweep.library_settings import library_settings
 
 app = typer.Typer(
     help="Hyperparameter sweeps of fully connected networks: Optuna proposes, Ray "
@@ -46,6 +46,11 @@ Fresh = Annotated[
         help="Begin the next study of this name; the one there is is kept as NAME@1.",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+WatchIt = Annotated[
+    bool,
+    typer.Option("--watch", help="Show what runs until it is complete, or Ctrl-C."),
+]
 
 Address = Annotated[
     str | None,
@@ -71,18 +76,8 @@ def _of_job(name: str, help_text: str) -> Any:
 
 def main() -> None:
     """Run the command line."""
-    # the libraries look at these when they are imported
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # what waits for MLflow waits on disk, not in its client
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # under `uv run`, Ray would build an environment for each worker: minutes
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    app()
+    with library_settings():
+        app()
 
 
 @app.command()
@@ -92,6 +87,7 @@ def run(
     as_json: Json = False,
     extend: Extend = None,
     fresh: Fresh = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run an experiment. Run again, it goes on where it stopped."""
     with _errors_as_messages():
@@ -99,7 +95,12 @@ def run(
 
         raise typer.Exit(
             commands.run(
-                file, overrides or [], as_json, extend=extend or 0, fresh=fresh
+                file,
+                overrides or [],
+                as_json,
+                extend=extend or 0,
+                fresh=fresh,
+                quiet=quiet,
             )
         )
 
@@ -114,12 +115,59 @@ def check(file: File, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def status(file: File, overrides: Overrides = None, as_json: Json = False) -> None:
+def status(
+    file: File,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    watch: WatchIt = False,
+) -> None:
     """Print what the stores say of an experiment."""
+    if watch and as_json:
+        raise typer.BadParameter("--watch is for people, --json for programs")
     with _errors_as_messages():
         from sweep import commands
 
+        if watch:
+            raise typer.Exit(commands.watch(file, overrides or []))
         raise typer.Exit(commands.status(file, overrides or [], as_json))
+
+
+@app.command()
+def ui(
+    file: File,
+    overrides: Overrides = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=65535, help="Where to listen."),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser.")
+    ] = True,
+) -> None:
+    """Open MLflow's own UI at an experiment; Ctrl-C ends it."""
+    with _errors_as_messages():
+        from sweep.ui.command import show
+
+        raise typer.Exit(
+            show(file, overrides or [], typer.echo, port=port, has_browser=browser)
+        )
+
+
+Output = Annotated[
+    Path,
+    typer.Option("--output", metavar="DIR", help="The folder that it is written to."),
+]
+
+
+@app.command()
+def report(
+    file: File, overrides: Overrides = None, output: Output = Path("reports")
+) -> None:
+    """Write what was found as one HTML file, and print its path."""
+    with _errors_as_messages():
+        from sweep.report.command import report as write
+
+        typer.echo(write(file, overrides or [], output))
 
 
 @app.command()

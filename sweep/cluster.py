@@ -191,6 +191,11 @@ def _no_cluster(address: str) -> Iterator[None]:
         ) from error
 
 
+def is_connected() -> bool:
+    """Whether this process has joined a cluster."""
+    return bool(ray.is_initialized())
+
+
 def local_cpus() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
 
-from sweep.cluster import connect, disconnect
+from sweep.cluster import connect, disconnect, is_connected
+from sweep.errors import ClusterError
 from sweep.placement import Node
 
 
@@ -20,8 +21,14 @@ def launched(address: str) -> Iterator[tuple[Node, ...]]:
         The nodes there are.
 
     Raises:
-        ClusterError: if there is no cluster at that address, or it lets nobody in.
+        ClusterError: if there is no cluster at that address, it lets nobody in, or this
+            process has joined one.
     """
+    if is_connected():
+        raise ClusterError(
+            "this process has joined a Ray cluster already; what to do: ray.shutdown() "
+            "before the run, or a run in a process of its own"
+        )
     # Ray's processes end with the thread that starts them, so the other does the rest
     importing = Thread(target=import_module, args=("sweep.session",), daemon=True)
     importing.start()

@@ -16,11 +16,14 @@ from sweep.run_writers import RunId
 from sweep.variables import filled
 
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # what its UI shows as the description
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
 STUDY_KEY, BEST_TRIAL = "sweep.study_key", "sweep.best_trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
-WORKER, LANE = "sweep.worker", "sweep.lane"
+WORKER, LANE, DEVICE = "sweep.worker", "sweep.lane", "sweep.device"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
+EVALUATED, RETRAINED = "sweep.evaluated_trial", "sweep.retrained_trial"
+SEEDS = "sweep.seeds"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,23 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     except (MlflowException, DatabaseError, OSError) as error:
         raise cannot_open(experiment.mlflow.tracking_uri, error) from error
     return RunIds(experiment_id, _run_id(parent), _run_id(found))
+
+
+def read_trial_runs(experiment: Experiment, runs: RunIds) -> dict[int, str]:
+    """The ids of the runs of a study's trials, by the trials' numbers.
+
+    Raises:
+        StoreError: if MLflow cannot be reached.
+    """
+    if runs.experiment_id is None or runs.parent_run_id is None:
+        return {}
+    own = f"tags.`{PARENT}` = '{runs.parent_run_id}'"
+    try:
+        client = MlflowClient(experiment.mlflow.tracking_uri)
+        found = search(client, runs.experiment_id, own)
+        return {int(run.data.tags[TRIAL]): run.info.run_id for run in found}
+    except (MlflowException, DatabaseError, OSError) as error:
+        raise cannot_open(experiment.mlflow.tracking_uri, error) from error
 
 
 def cannot_open(uri: str, error: Exception) -> StoreError:
@@ -114,8 +134,9 @@ def open_children(
     client: MlflowClient, experiment_id: str, parent_run_id: str
 ) -> Iterator[Run]:
     """The runs of a study's trials that have not ended."""
+    of = f"tags.`{PARENT}` = '{parent_run_id}' and tags.`{KIND}` = 'trial'"
     for status in ("RUNNING", "SCHEDULED"):
-        own = f"tags.`{PARENT}` = '{parent_run_id}' and status = '{status}'"
+        own = f"{of} and status = '{status}'"
         yield from list(search(client, experiment_id, own))
 
 

@@ -149,6 +149,7 @@ def _setting(
     check: Callable[[Any], HParam], kinds: Sequence[str], allowed: str
 ) -> Reader:
     def read(value: Any) -> HParam | Distribution:
+        value = as_yaml(value)  # a distribution that was made in Python is checked, too
         if not isinstance(value, Mapping):
             try:
                 return check(value)
