@@ -182,6 +182,7 @@ OWNERS = {
         "api.running",
     },
     "pandas": {"api.result"},
+    "aiohttp": {"jobs.client"},
     "typer": {"cli"},
     "fcnet": {
         "objective",
