@@ -56,7 +56,8 @@ def template(scheme: Scheme) -> dict[str, Any]:
             "font": {"color": _INK[scheme]},
         },
     }
-    return {"layout": layout}
+    # plotly.js 4.1 hangs where a contour shares the colours of `coloraxis`
+    return {"layout": layout, "data": {"contour": [{"colorscale": scale}]}}
 
 
 def _colorbar(scheme: Scheme) -> dict[str, Any]:
