@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sweep.errors import ModelError
 from sweep.experiment import Experiment
 from sweep.plots.confusion import confusion_matrix
-from sweep.plots.figures import draw, weights
+from sweep.plots.figures import draw
 from sweep.plots.spans import Busy, busy, read_spans
 from sweep.plots.study_data import StudyData, read_study
 from sweep.report.network import Network, look
@@ -153,7 +153,7 @@ def _network(experiment: Experiment) -> tuple[Network | None, str]:
 
 
 def _searched(data: StudyData) -> tuple[Searched, ...]:
-    importance = weights(data)
+    importance = data.weights()
     best = data.summary.best
     hparams = {} if best is None else best.hparams
     return tuple(
