@@ -31,7 +31,7 @@ def parallel_coordinates(data: StudyData) -> go.Figure:
     figure.update_layout(
         title="Parallel coordinates",
         coloraxis={"colorbar": {"title": None, "tickformat": ".3f"}},
-        margin={"t": 90},
+        margin={"l": 64, "r": 48, "t": 56, "b": 24},
     )
     return figure
 

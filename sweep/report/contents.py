@@ -163,8 +163,17 @@ def _searched(data: StudyData) -> tuple[Searched, ...]:
 
 
 def _constants(experiment: Experiment) -> dict[str, HParam]:
-    settings = experiment.settings.items()
-    return {k: v for k, v in settings if not isinstance(v, Distribution)}
+    """Those that a trial can have; momentum, say, only with a rule that has one."""
+    settings, searched = experiment.settings, experiment.space
+    conditions = {key: experiment.condition(key) for key in settings}
+    constants = {k: v for k, v in settings.items() if not isinstance(v, Distribution)}
+    return {
+        key: value
+        for key, value in constants.items()
+        if (condition := conditions[key]) is None
+        or condition.key in searched
+        or condition.holds(constants)
+    }
 
 
 def _endings(data: StudyData) -> tuple[Ended, ...]:
