@@ -18,7 +18,7 @@ from sweep.experiment import Experiment
 from sweep.search import to_optuna
 from sweep.storage import find_or_create, open_storage, study_key
 from sweep.summary import summarise, to_record
-from sweep.trial import Ending, EpochReport, Event, TrialEnded
+from sweep.trial import Ending, EpochReport, Event, TrialEnded, TrialSpec
 from sweep.verdict import ATTEMPT
 from tracked import Driver, opening
 
@@ -123,7 +123,7 @@ def _events(
     worker, lane = f"node/{trial.number % 2}", trial.number // 2 % 2
     began = 1000 * (10 + len(made.curve)) * (trial.number // 4)
     hparams = experiment.hparams(trial.params)
-    yield Event(began, make_spec(trial.number, **hparams))
+    yield Event(began, TrialSpec(trial.number, 0, hparams, seed=0))
     for epoch, value in enumerate(made.curve, 1):
         report = EpochReport(
             number=trial.number,
