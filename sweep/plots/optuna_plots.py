@@ -37,7 +37,7 @@ def importances(data: StudyData) -> go.Figure:
     figure.update_traces(marker_color=COLORS[State.COMPLETE], showlegend=False)
     figure.update_layout(
         title="Importance of each setting",
-        xaxis={"title": "share of the variance explained", "rangemode": "tozero"},
+        xaxis={"title": "importance, all together 1", "rangemode": "tozero"},
         yaxis_title=None,
     )
     return figure
