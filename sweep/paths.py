@@ -14,6 +14,8 @@ EXPERIMENT = "experiment.yaml"  # artifact of the study's run
 ENVIRONMENT = "environment.json"  # artifact of the study's run
 EVALUATION = "evaluation.json"  # artifact of the study's run
 RETRAINING = "retraining.json"  # artifact of a retraining's run
+ONNX = "model.onnx"  # in an export and in a registered model
+SAFETENSORS, ARCHITECTURE = "model.safetensors", "model.json"  # in an export
 FAILURE = "failure.txt"  # artifact of a failed trial's run
 
 

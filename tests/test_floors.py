@@ -46,6 +46,14 @@ TOWERS: tuple[tuple[str, ...], ...] = (
         "model.records",
         "model.network",
         "model.evaluation",
+        "model.retraining",
+        "model.onnx_graph",
+        "model.export",
+        "model.registry",
+        "model.classifier",
+        "model.source",
+        "model.printing",
+        "model.command",
     ),
 )
 OWNERS = {
@@ -69,12 +77,16 @@ OWNERS = {
         "run_writers",
         "batch",
         "model.records",
+        "model.registry",
+        "model.source",
     },
+    "onnx": {"model.onnx_graph"},
+    "onnxruntime": {"model.classifier"},
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
-    "rich": {"display", "session", "commands"},
+    "rich": {"display", "session", "commands", "model.printing", "model.command"},
     "typer": {"cli"},
     "fcnet": {
         "objective",
@@ -83,6 +95,8 @@ OWNERS = {
         "data",
         "model.network",
         "model.evaluation",
+        "model.retraining",
+        "model.classifier",
     },
     "torch": {
         "objective",
@@ -92,8 +106,9 @@ OWNERS = {
         "saved_trial",
         "model.network",
         "model.evaluation",
+        "model.retraining",
     },
-    "numpy": {"objective"},
+    "numpy": {"objective", "model.registry", "model.classifier"},
 }
 FCNET_OWNERS = {
     "torchvision": {"datasets"},
