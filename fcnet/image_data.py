@@ -4,6 +4,7 @@ Letters: N images, H rows, W columns, C channels, D = C * H * W values of an ima
 """
 
 import hashlib
+import math
 import os
 import uuid
 from collections.abc import Iterable
@@ -171,7 +172,8 @@ def _prepare(
 
 def flatten(images: Images) -> Rows:
     """Turn images (N, H, W, C) into rows (N, C * H * W)."""
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
+    rows = len(images), math.prod(images.shape[1:])
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(rows)
 
 
 def fingerprint(root: Path, files: Iterable[Path], settings: str) -> str:

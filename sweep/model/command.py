@@ -21,6 +21,7 @@ from sweep.model.printing import (
     best_table,
     evaluation_lines,
     export_line,
+    place_lines,
     predictions_table,
     registered_line,
     retraining_lines,
@@ -72,7 +73,8 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
     found = find_best(experiment)
     # JSON is to be all of standard output, so what people read goes elsewhere
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
-    console.print(best_table(experiment, found))
+    console.print(best_table(experiment, found), soft_wrap=False)
+    console.print(place_lines(found), markup=False)
     said = _best_json(found)
     model = bring(experiment, found) if wishes.need_network else None
     if model is not None and wishes.evaluate:

@@ -15,7 +15,7 @@ from sweep.model.retraining import Retraining
 
 
 def best_table(experiment: Experiment, best: Best) -> Table:
-    """The best trial: value, epoch, settings, and where it is in MLflow."""
+    """The best trial: value, epoch and settings."""
     trial, told = best.trial, experiment.study.value
     rows = [
         ("trial", f"{trial.number:04d}", f"the best of {best.done}"),
@@ -24,16 +24,19 @@ def best_table(experiment: Experiment, best: Best) -> Table:
     ]
     for key, setting in trial.hparams.items():
         rows.append((key, str(setting), "searched" if key in experiment.space else ""))
-    missing = "not in MLflow yet"
-    rows.append(("run", best.run_id or missing, ""))
-    rows.append(("checkpoint", best.checkpoint_uri or missing, ""))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(no_wrap=True, style="dim")
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def place_lines(best: Best) -> str:
+    """Where the best trial is in MLflow."""
+    missing = "not in MLflow yet"
+    return (
+        f"\nrun         {best.run_id or missing}\n"
+        f"checkpoint  {best.checkpoint_uri or missing}\n"
+    )
 
 
 def evaluation_lines(
