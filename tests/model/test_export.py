@@ -1,6 +1,7 @@
 """`best --export` and `predict`: the files, and what onnxruntime makes of them."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def draw_checkpoint(widths: tuple[int, ...], shape: tuple[int, ...]) -> Checkpoi
     """A network of any depth, whose scores are of the size that trained ones have."""
     generator, dim = torch.Generator().manual_seed(0), int(np.prod(shape))
     sizes, params = (dim, *widths, len(CLASSES)), {}
-    for layer, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+    for layer, (rows, columns) in enumerate(pairwise(sizes), 1):
         w = torch.randn(rows, columns, generator=generator)
         params[f"W{layer}"] = w / rows**0.5
         params[f"b{layer}"] = torch.randn(columns, generator=generator)
@@ -126,8 +127,9 @@ def test_predict_brings_images_to_the_size_and_colours_of_training(
     result = CliRunner().invoke(app, words)
 
     assert result.exit_code == 0
-    _, one, other = result.stdout.rstrip().splitlines()[-3:]
-    assert one.split()[1] == other.split()[1]
+    one, other = (line.split() for line in result.stdout.splitlines())
+    assert [one[0], other[0]] == files
+    assert one[1] == other[1]
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,7 @@ def elsewhere(swept: Swept, tmp_path: Path) -> dict[str, str]:
 def expected_scores(swept: Swept) -> NDArray[np.float32]:
     """What fcnet says of the test split."""
     rows = torch.from_numpy(held_out_digits()[0]).flatten(1)
-    scores: NDArray[np.float32] = score(best_model(swept.experiment).checkpoint, rows)
-    return np.asarray(scores)
+    return np.asarray(score(best_model(swept.experiment).checkpoint, rows))
 
 
 def test_a_version_of_the_best_trial_is_the_champion(swept: Swept) -> None:
@@ -59,6 +58,7 @@ def test_a_version_of_the_best_trial_is_the_champion(swept: Swept) -> None:
     trial = int(version.tags["sweep.trial"])
     run = swept.stores.runs()[1][trial]
 
+    assert first.exit_code == 0, first.output
     assert "models:/digits@champion is version 1, trial" in first.stdout
     assert "is version 1, which was there already" in second.stdout
     assert len(client.search_model_versions("name = 'digits'")) == 1
