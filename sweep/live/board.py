@@ -178,7 +178,7 @@ class Board:
         done = self._counts[State.COMPLETE] + self._counts[State.PRUNED]
         to_begin = max(self._experiment.trials - done - len(self._lanes), 0)
         left = all_epochs_left(
-            ((lane.epoch, lane.epochs) for lane in self._lanes.values()),
+            [(lane.epoch, lane.epochs) for lane in self._lanes.values()],
             to_begin,
             self._experiment.max_epochs,
             self._epochs_of_ended,

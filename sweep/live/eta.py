@@ -1,6 +1,7 @@
 """When a sweep will end, judged by what its trials trained so far. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -17,25 +18,44 @@ class Eta:
     by_timeout: bool = False
 
 
-def epochs_left(epoch: int, planned: int, ended: Mapping[int, int]) -> float:
-    """Epochs that a trial is expected to train from now on.
+def survival(
+    ended: Mapping[int, int], running: Iterable[int], most: int
+) -> list[float]:
+    """The share of trials that go on after 0, 1, ... epochs.
 
-    As many as those that came further than it has; all that are planned if none did.
+    Those still in training count, too, as far as they have come, or the first trials
+    that a pruner stops would make all seem short (Kaplan and Meier's estimate).
+
+    Args:
+        ended: How many trials ended with how many epochs.
+        running: The epoch of each trial in training.
+        most: The last epoch to tell of.
+    """
+    reached = Counter(dict(ended)) + Counter(running)
+    at_risk, alive, shares = reached.total(), 1.0, [1.0]
+    at_risk -= reached[0]
+    for epoch in range(1, most + 1):
+        alive *= 1 - ended.get(epoch, 0) / at_risk if at_risk else 1.0
+        at_risk -= reached[epoch]
+        shares.append(alive)
+    return shares
+
+
+def epochs_left(epoch: int, planned: int, shares: Sequence[float]) -> float:
+    """Epochs that a trial is expected to train from now on.
 
     Args:
         epoch: The epoch where it is, from 0.
         planned: Epochs that it trains if nobody stops it.
-        ended: How many trials ended with how many epochs.
+        shares: See `survival`.
     """
-    further = {epochs: n for epochs, n in ended.items() if epochs > epoch}
-    if not further:
+    if epoch >= planned or not shares[epoch]:
         return max(planned - epoch, 0)
-    total = sum(epochs * n for epochs, n in further.items())
-    return total / sum(further.values()) - epoch
+    return sum(shares[epoch:planned]) / shares[epoch]
 
 
 def all_epochs_left(
-    running: Iterable[tuple[int, int]],
+    running: Sequence[tuple[int, int]],
     to_begin: int,
     planned: int,
     ended: Mapping[int, int],
@@ -48,8 +68,10 @@ def all_epochs_left(
         planned: Epochs of one of those if nobody stops it.
         ended: How many trials ended with how many epochs.
     """
-    begun = sum(epochs_left(epoch, most, ended) for epoch, most in running)
-    return begun + to_begin * epochs_left(0, planned, ended)
+    most = max(planned, *(each for _, each in running), 0)
+    shares = survival(ended, (epoch for epoch, _ in running), most)
+    begun = sum(epochs_left(epoch, each, shares) for epoch, each in running)
+    return begun + to_begin * epochs_left(0, planned, shares)
 
 
 def sooner(trials_s: float | None, timeout_s: float | None) -> Eta | None:

@@ -1,20 +1,29 @@
 """When a sweep will end."""
 
-from sweep.live.eta import Eta, all_epochs_left, epochs_left, sooner
+import pytest
+
+from sweep.live.eta import Eta, all_epochs_left, epochs_left, sooner, survival
 
 
 def test_before_any_trial_has_ended_all_planned_epochs_are_expected() -> None:
     """Nobody knows yet how many the pruner will stop."""
-    assert epochs_left(4, 20, {}) == 16
+    assert epochs_left(4, 20, survival({}, [4, 7], 20)) == 16
 
 
-def test_a_trial_is_expected_to_do_as_those_that_came_further() -> None:
-    """Of three, one ended sooner; the others had 5 and 20 epochs."""
-    ended = {2: 1, 5: 1, 20: 1}
+def test_a_trial_is_expected_to_do_as_those_that_came_as_far() -> None:
+    """Of three, one ended sooner; the others had 5 and 20 epochs: the mean of them."""
+    shares = survival({2: 1, 5: 1, 20: 1}, [], 20)
 
-    assert epochs_left(0, 20, ended) == 9
-    assert epochs_left(3, 20, ended) == 9.5
-    assert epochs_left(10, 20, ended) == 10
+    assert epochs_left(0, 20, shares) == pytest.approx((2 + 5 + 20) / 3)
+    assert epochs_left(3, 20, shares) == pytest.approx((2 + 17) / 2)
+    assert epochs_left(10, 20, shares) == pytest.approx(10)
+
+
+def test_trials_that_still_train_count_as_far_as_they_have_come() -> None:
+    """Half ended with their first epoch, the rest nobody has seen the end of."""
+    shares = survival({1: 2}, [10, 10], 20)
+
+    assert epochs_left(0, 20, shares) == pytest.approx((1 + 20) / 2)
 
 
 def test_a_sweep_has_what_runs_and_what_is_to_begin() -> None:

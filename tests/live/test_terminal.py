@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+import left_driver
 from fault_table import MakeSweep
-from harness import EXPERIMENT, WORKER
+from harness import EXPERIMENT
 from processes import in_session, kill_all, wait_until
 from stores import Stores
+from support import DIGITS
 from terminal import Terminal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)  # whole sweeps, on whatever machine
 
 SWEEP = (sys.executable, "-m", "sweep")
 PATIENCE_S = 150
@@ -51,6 +53,7 @@ def assert_fits(frame: list[str], columns: int, lines: int) -> None:
     assert max(map(len, frame)) <= columns
 
 
+@pytest.mark.slow
 def test_a_sweep_on_80_by_24_stays_in_its_lines_and_leaves_a_clean_screen(
     tmp_path: Path, terminals: list[Terminal]
 ) -> None:
@@ -78,33 +81,63 @@ def test_a_sweep_on_80_by_24_stays_in_its_lines_and_leaves_a_clean_screen(
     assert "See every trial:" in terminal.rest
 
 
+@pytest.fixture
+def killed(folder: Path) -> int:
+    """The number of a driver that was killed with two trials in training."""
+    (folder / "digits.yaml").write_text(DIGITS)
+    driver = subprocess.Popen(
+        [sys.executable, left_driver.__file__, "digits.yaml"], stdout=subprocess.PIPE
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"trains\n"
+    driver.kill()
+    driver.communicate()
+    return driver.pid
+
+
 def test_a_study_that_a_killed_driver_has_left_can_be_watched(
-    make_sweep: MakeSweep, terminals: list[Terminal]
+    folder: Path, killed: int, terminals: list[Terminal]
 ) -> None:
     """Its trials as they were, who ran it, how to go on; looking changes nothing."""
-    sweep = make_sweep()
-    sweep.start_training("study.trials=8", "solver.num_epochs=60")
-    kill_all([sweep.pid])
-    wait_until(lambda: not sweep.processes(WORKER), 10, "its workers end")
-    before = everything(sweep.stores)
-
-    terminal = watch(sweep.stores, terminals)
-    words = f"the last was process {sweep.pid} on", "python -m sweep run digits.yaml"
-    assert_fits(wait_for_frame(terminal, *words, "/60"), 80, 24)
+    stores = Stores.in_files(folder)
+    before = everything(stores)
+    terminal = watch(folder, terminals)
+    words = f"the last was process {killed} on", "python -m sweep run digits.yaml"
+    frame = wait_for_frame(terminal, *words)
     terminal.press("\x03")
 
     assert terminal.wait(PATIENCE_S) == 0
     assert terminal.is_clean
     assert terminal.rest == ""
-    assert everything(sweep.stores) == before
+    assert_fits(frame, 80, 24)
+    assert "1 of 4 trials  1 COMPLETE" in frame[0]
+    rows = [text.split() for text in frame if "2/3" in text]
+    assert rows == [[f"000{n}", "2/3", "0.5000", "▁█", "node/1:2"] for n in (1, 2)]
+    assert everything(stores) == before
 
 
+def test_without_the_folder_the_database_alone_is_shown(
+    folder: Path, killed: int, terminals: list[Terminal]
+) -> None:
+    """As on another machine: trials and their curves, but not who trained them."""
+    terminal = watch(folder, terminals, "--set", "study.folder=elsewhere")
+    frame = wait_for_frame(terminal, f"the last was process {killed} on")
+    terminal.press("\x03")
+
+    assert terminal.wait(PATIENCE_S) == 0
+    rows = [text.split() for text in frame if "2/3" in text]
+    assert rows == [[f"000{n}", "2/3", "0.5000", "▁█"] for n in (1, 2)]
+    assert not (folder / "elsewhere").exists()
+
+
+@pytest.mark.slow
 def test_whoever_watches_sees_a_sweep_begin_and_end(
     make_sweep: MakeSweep, terminals: list[Terminal]
 ) -> None:
     """From before its first trial to the table of the best, by itself."""
     sweep = make_sweep()
-    terminal = watch(sweep.stores, terminals)
+    settings = ("--set", "study.trials=8", "--set", "solver.num_epochs=60")
+    terminal = watch(sweep.stores.folder, terminals, *settings)
     wait_for_frame(terminal, "No trials yet. To begin:")
     sweep.start("study.trials=8", "solver.num_epochs=60")
     wait_for_frame(terminal, "/60", "epochs/min", "busy")
@@ -116,23 +149,7 @@ def test_whoever_watches_sees_a_sweep_begin_and_end(
     assert "See every trial:" in terminal.rest
 
 
-def test_without_the_folder_the_database_alone_is_shown(
-    make_sweep: MakeSweep, terminals: list[Terminal], tmp_path: Path
-) -> None:
-    """As on another machine: the trials and their curves, but not who trains them."""
-    sweep = make_sweep()
-    sweep.start_training("study.trials=8", "solver.num_epochs=60")
-    kill_all([sweep.pid])
-    wait_until(lambda: not sweep.processes(WORKER), 10, "its workers end")
-
-    terminal = watch(sweep.stores, terminals, "--set", "study.folder=elsewhere")
-    frame = wait_for_frame(terminal, "the last was process", "/60")
-    assert not any("/0:" in text or "/1:" in text for text in frame)
-    terminal.press("\x03")
-    assert terminal.wait(PATIENCE_S) == 0
-    assert not (tmp_path / "elsewhere").exists()
-
-
+@pytest.mark.slow
 def test_a_quiet_run_prints_the_status_alone(tmp_path: Path) -> None:
     """With --json; and nothing on standard error, where errors would be."""
     (tmp_path / "digits.yaml").write_text(EXPERIMENT)
@@ -149,11 +166,10 @@ def test_a_quiet_run_prints_the_status_alone(tmp_path: Path) -> None:
     assert told.stderr == ""
 
 
-def watch(stores: Stores, terminals: list[Terminal], *more: str) -> Terminal:
+def watch(folder: Path, terminals: list[Terminal], *more: str) -> Terminal:
     """`status --watch` on a terminal of 80 x 24."""
-    settings = ("--set", "study.trials=8", "--set", "solver.num_epochs=60", *more)
-    command = (*SWEEP, "status", "digits.yaml", "--watch", *settings)
-    terminals.append(Terminal(command, stores.folder, (80, 24)))
+    command = (*SWEEP, "status", "digits.yaml", "--watch", *more)
+    terminals.append(Terminal(command, folder, (80, 24)))
     return terminals[-1]
 
 
