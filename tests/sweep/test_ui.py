@@ -2,13 +2,15 @@
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -16,12 +18,18 @@ import pytest
 from typer.testing import CliRunner
 
 from browser import Browser
+from fcnet.image_data import Data
 from processes import descendants, free_port, is_alive, kill_all, wait_until
 from stores import Stores
-from support import DIGITS
+from support import DIGITS, InProcessPool, make_objective, open_study
+from sweep.budget import Budget
 from sweep.cli import app
+from sweep.config import load
 from sweep.errors import UsageError
+from sweep.recorder import Recorder
+from sweep.runner import Loop
 from sweep.ui.server import choose_port
+from tracked import Driver, opening
 
 COMMAND = (sys.executable, "-m", "sweep")
 # MLflow's pages ask who has logged in, of a server that lets everybody in
@@ -61,7 +69,7 @@ def running(folder: Path, *options: str) -> Iterator[Ui]:
         text=True,
     )
     try:
-        wait_until(lambda: note.exists() or process.poll() is not None, 90.0, "opened")
+        wait_until(lambda: note.exists() or process.poll() is not None, 240.0, "opened")
         assert process.poll() is None, "it ended by itself"
         yield Ui(process, note.read_text().strip())
     finally:
@@ -70,17 +78,29 @@ def running(folder: Path, *options: str) -> Iterator[Ui]:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
-    """A folder in which a sweep of four trials has run."""
+def swept(
+    tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, digits: Data
+) -> Path:
+    """A folder in which a sweep of four trials has run, in this very process."""
     folder = tmp_path_factory.mktemp("swept")
-    (folder / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
+    shutil.copy(empty_mlflow, folder / "mlflow.db")
     (folder / "digits.yaml").write_text(DIGITS)
-    subprocess.run([*COMMAND, "run", "digits.yaml"], cwd=folder, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        experiment = load(Path("digits.yaml"))
+        study = open_study(experiment)
+        now = opening(experiment, states=study.states, summary=study.summary())
+        driver = Driver(experiment, replace(now, folder=study.folder))
+        recorder = Recorder(driver.log, driver.tracker.send, print)
+        pool, budget = InProcessPool(make_objective(digits)), Budget(4, None, 1)
+        Loop(study, pool, [recorder], budget, time.monotonic).run(lambda: False)
+        assert recorder.close()
+        driver.close("FINISHED")
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_three_trials_are_compared_in_a_browser(swept: Path, browser: Browser) -> None:
     """From the page it opens to curves, all settings, and three runs side by side."""
     with running(swept) as ui:
@@ -106,7 +126,7 @@ def test_three_trials_are_compared_in_a_browser(swept: Path, browser: Browser) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_study_s_page_describes_it_and_leads_to_its_trials(
     swept: Path, browser: Browser
 ) -> None:
@@ -130,6 +150,7 @@ def test_the_study_s_page_describes_it_and_leads_to_its_trials(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_end_of_the_command_is_that_of_all_its_processes(
     swept: Path, number: signal.Signals
@@ -140,11 +161,12 @@ def test_the_end_of_the_command_is_that_of_all_its_processes(
         assert pids
         ui.process.send_signal(number)
 
-        assert ui.process.wait(timeout=30) == 0
+        assert ui.process.wait(timeout=60) == 0
         assert not any(map(is_alive, pids))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_one_port_is_listened_on_for_this_machine_alone(swept: Path) -> None:
     """The port that is asked for, on 127.0.0.1, for pages of that host."""
     port = free_port()
@@ -167,6 +189,7 @@ def test_one_port_is_listened_on_for_this_machine_alone(swept: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_server_that_is_there_is_opened_and_none_is_started(
     tmp_path: Path, swept: Path
 ) -> None:
