@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from servers import MlflowServer, Postgres
 from stores import STORES, MakeStores, Stores
 from support import make_experiment
 from sweep.data import load_data
+from swept import Swept
 
 pytest_plugins = ["fault_table"]
 
@@ -115,3 +117,26 @@ def stores(
     """New stores of each kind, and their folder as the current one."""
     monkeypatch.chdir(tmp_path)
     return make_stores(request.param, tmp_path)
+
+
+@pytest.fixture
+def young(folder: Path, digits: Data) -> Swept:
+    """A sweep that has its first trial alone, the worse one."""
+    swept = Swept(folder)
+    swept.run(1, digits)
+    return swept
+
+
+@pytest.fixture(scope="module")
+def swept(
+    tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, digits: Data
+) -> Swept:
+    """A sweep that has its four trials; the tests of a file share what they record."""
+    folder = tmp_path_factory.mktemp("swept")
+    shutil.copy(empty_mlflow, folder / "mlflow.db")
+    before = Path.cwd()
+    os.chdir(folder)  # where MLflow puts artifacts
+    done = Swept(folder)
+    done.run(4, digits)
+    os.chdir(before)
+    return done
