@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sweep.cluster import look_at, this_node
-from sweep.conduct import check_stores, conduct
+from sweep.conduct import conduct
 from sweep.config import load
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
@@ -20,6 +20,7 @@ from sweep.live.tables import (
 )
 from sweep.paths import without_password
 from sweep.plan import node_lines, plan_workers
+from sweep.stores import check_stores
 from sweep.trial import StudySummary
 
 

@@ -2,13 +2,12 @@
 
 from rich.console import Console
 
-from sweep.databases import check_sqlite
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt, handlers_kept
 from sweep.launch import launched
+from sweep.stores import check_stores
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
-from sweep.variables import filled
 
 
 def conduct(
@@ -50,13 +49,3 @@ def conduct(
             starting.stop,
             fresh=fresh,
         )
-
-
-def check_stores(experiment: Experiment) -> None:
-    """Find out whether stores that are SQLite files can be written, making none.
-
-    Raises:
-        StoreError: naming key, file and reason.
-    """
-    for key, address in experiment.stores.items():
-        check_sqlite(key, filled(key, address))

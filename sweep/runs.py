@@ -11,9 +11,9 @@ from mlflow.tracking import MlflowClient
 from sweep.databases import DatabaseError
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
-from sweep.paths import sqlite_file, without_password
+from sweep.paths import without_password
 from sweep.run_writers import RunId
-from sweep.variables import filled
+from sweep.stores import is_missing, tracking_address
 
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"  # what its UI shows as the description
@@ -46,9 +46,8 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     Raises:
         StoreError: if MLflow cannot be reached, or the experiment was deleted there.
     """
-    uri = filled("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
-    path = sqlite_file(uri)
-    if path is not None and not path.exists():
+    uri = tracking_address(experiment)
+    if is_missing(uri):
         return RunIds()
     try:
         client = MlflowClient(uri)
@@ -74,7 +73,7 @@ def read_trial_runs(experiment: Experiment, runs: RunIds) -> dict[int, str]:
         return {}
     own = f"tags.`{PARENT}` = '{runs.parent_run_id}'"
     try:
-        client = MlflowClient(experiment.mlflow.tracking_uri)
+        client = MlflowClient(tracking_address(experiment))
         found = search(client, runs.experiment_id, own)
         return {int(run.data.tags[TRIAL]): run.info.run_id for run in found}
     except (MlflowException, DatabaseError, OSError) as error:

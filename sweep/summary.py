@@ -8,8 +8,8 @@ from dataclasses import replace
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.experiment import Experiment
-from sweep.paths import sqlite_file
 from sweep.storage import find_study, open_storage, study_key
+from sweep.stores import is_missing, storage_address
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -21,7 +21,6 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
-from sweep.variables import filled
 from sweep.verdict import ATTEMPT, DIVERGED
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -42,8 +41,7 @@ def read_summary(experiment: Experiment) -> StudySummary | None:
     Raises:
         StoreError: if the storage cannot be read.
     """
-    path = sqlite_file(filled("study.storage", experiment.study.storage))
-    if path is not None and not path.exists():
+    if is_missing(storage_address(experiment)):
         return None
     storage = open_storage(experiment.study.storage)
     study_id = find_study(storage, experiment.name)

@@ -36,9 +36,9 @@ from sweep.runs import (
     id_of,
     open_children,
 )
+from sweep.stores import tracking_address
 from sweep.study_run import DONE, StudyRun, nothing_yet
 from sweep.trial import Event, PastTrial, State, TrialEnded, TrialSpec
-from sweep.variables import filled
 
 _AT_ONCE = 500  # events that are written in one go
 _STATUS = {
@@ -73,7 +73,7 @@ class Tracker:
         tune_sqlite()
         self._uri, self._name = experiment.mlflow.tracking_uri, experiment.name
         self._experiment = experiment
-        address = filled("mlflow.tracking_uri", self._uri)
+        address = tracking_address(experiment)
         self._folder, self._artifacts = opening.folder, Artifacts(address)
         left = [event for event, _ in read_events(self._folder, sent(self._folder))]
         self._maybe_there = {event.number for event in left}
@@ -145,7 +145,7 @@ class Tracker:
             raise self._unavailable(error) from error
 
     def put_plots(self, plots: Mapping[str, bytes]) -> None:
-        """Keep plots with the study's run, in place of earlier ones.
+        """Keep plots with the study's run, in place of earlier ones, and show them.
 
         Args:
             plots: PNGs by name.
@@ -157,6 +157,7 @@ class Tracker:
             for name, content in plots.items():
                 file = f"{PLOTS}/{name}.png"
                 self._artifacts.put_bytes(self._study.run, file, content)
+            self._study.describe(plots=True)
         except (MlflowException, DatabaseError, OSError) as error:
             raise self._unavailable(error) from error
 

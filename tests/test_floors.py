@@ -30,7 +30,7 @@ FLOORS = (
         "saved_view",
         "library_settings",
     },
-    {"membership", "worker_process"},
+    {"membership", "worker_process", "stores"},
     {"event_log", "saved_trial", "lease", "run_writers", "opening", "notes"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},

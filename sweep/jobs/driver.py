@@ -15,7 +15,7 @@ from sweep.jobs.preflight import check_cluster
 from sweep.jobs.versions import from_json
 from sweep.jobs.words import CHECKED, STOPPED
 from sweep.paths import sqlite_file
-from sweep.variables import filled
+from sweep.stores import tracking_address
 
 
 def run_job(*, fresh: bool) -> int:
@@ -50,8 +50,7 @@ def lasting_folder(experiment: Experiment) -> Path:
     With a database, MLflow puts artifacts into the current folder; the job's own is
     thrown away.
     """
-    key = "mlflow.tracking_uri"
-    file = sqlite_file(filled(key, experiment.stores[key]))
+    file = sqlite_file(tracking_address(experiment))
     return Path(experiment.study.folder) if file is None else file.parent
 
 

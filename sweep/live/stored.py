@@ -13,8 +13,9 @@ from typing import Any
 from sweep.event_log import log_bytes, read_events
 from sweep.experiment import Experiment
 from sweep.lease import Holder, Lease, this_driver
-from sweep.paths import sqlite_file, sweep_folder
+from sweep.paths import sweep_folder
 from sweep.storage import find_study, open_storage, reading, study_key
+from sweep.stores import is_missing, storage_address
 from sweep.summary import to_events
 from sweep.trial import Event
 
@@ -55,8 +56,7 @@ class StoredStudy:
             StoreError: The storage cannot be opened.
             StoreUnavailable: It does not answer; it may come back.
         """
-        path = sqlite_file(self._url)
-        if path is not None and not path.exists():
+        if is_missing(storage_address(self._experiment)):
             return None
         with reading(self._url):
             study_id = find_study(self._storage, self._experiment.name)

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sweep.config import load
-from sweep.databases import check_sqlite
 from sweep.experiment import Experiment
 from sweep.model.best import Best, find_best
 from sweep.model.classifier import Prediction
@@ -30,6 +29,7 @@ from sweep.model.registry import check_name, register
 from sweep.model.retraining import epochs_of, retrain
 from sweep.model.source import open_model
 from sweep.paths import without_password
+from sweep.stores import check_stores
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
         wishes: What to do.
     """
     experiment = load(file, overrides)
-    check_sqlite("study.storage", experiment.study.storage)
-    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    check_stores(experiment)
     if wishes.export is not None:
         check_folder(wishes.export)
     if wishes.register is not None:

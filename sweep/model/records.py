@@ -29,6 +29,7 @@ from sweep.runs import (
     id_of,
     search,
 )
+from sweep.stores import tracking_address
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class Records:
         """
         tune_sqlite()
         self._uri = experiment.mlflow.tracking_uri
+        address = tracking_address(experiment)
         with self.reaching():
-            self.client = MlflowClient(self._uri, registry_uri=self._uri)
-        self._artifacts = Artifacts(self._uri)
+            self.client = MlflowClient(address, registry_uri=address)
+        self._artifacts = Artifacts(address)
 
     @contextmanager
     def reaching(self) -> Iterator[None]:

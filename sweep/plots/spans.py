@@ -20,6 +20,7 @@ from sweep.runs import (
     read_runs,
     search,
 )
+from sweep.stores import tracking_address
 from sweep.trial import State
 
 _PAUSE_S = 60.0  # in which nothing ran: no part of the sweep
@@ -81,7 +82,7 @@ def read_spans(experiment: Experiment, study: str) -> list[Span]:
     if ids.experiment_id is None or ids.parent_run_id is None:
         return []
     try:
-        client = MlflowClient(experiment.mlflow.tracking_uri)
+        client = MlflowClient(tracking_address(experiment))
         own = f"tags.`{PARENT}` = '{ids.parent_run_id}'"
         runs = list(search(client, ids.experiment_id, own))
     except (MlflowException, DatabaseError, OSError) as error:

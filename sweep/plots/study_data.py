@@ -9,8 +9,9 @@ from optuna.trial import FrozenTrial
 
 from sweep.errors import StoreError
 from sweep.experiment import Experiment
-from sweep.paths import sqlite_file, without_password
+from sweep.paths import without_password
 from sweep.storage import find_study, open_storage, study_key
+from sweep.stores import is_missing, storage_address
 from sweep.summary import summarise
 from sweep.trial import State, StudySummary
 
@@ -84,8 +85,8 @@ def read_study(experiment: Experiment) -> StudyData:
         StoreError: if there is none, or the storage cannot be read.
     """
     url = experiment.study.storage
-    path = sqlite_file(url)
-    storage = None if path is not None and not path.exists() else open_storage(url)
+    is_there = not is_missing(storage_address(experiment))
+    storage = open_storage(url) if is_there else None
     study_id = None if storage is None else find_study(storage, experiment.name)
     if storage is None or study_id is None:
         raise StoreError(

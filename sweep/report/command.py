@@ -5,11 +5,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sweep.config import load
-from sweep.databases import check_sqlite
 from sweep.errors import UsageError
 from sweep.files import write_whole
 from sweep.report.contents import gather
 from sweep.report.render import STUDY_TAG, render
+from sweep.stores import check_stores
 
 _HEAD_BYTES = 4096  # in which a report says whose it is
 
@@ -29,8 +29,7 @@ def report(file: Path, overrides: Sequence[str], output: Path) -> Path:
         UsageError: There is no such study, or something else lies at the path.
     """
     experiment = load(file, overrides)
-    check_sqlite("study.storage", experiment.study.storage)
-    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    check_stores(experiment)
     contents = gather(experiment, file, overrides)
     path = output / f"{quote(experiment.name, safe=' ')}-{contents.key}.html"
     _check(path, contents.key)

@@ -13,6 +13,7 @@ from sweep.model.records import Records
 from sweep.paths import ENVIRONMENT, EXPERIMENT
 from sweep.run_writers import RunId
 from sweep.runs import id_of, read_runs
+from sweep.stores import tracking_address
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read_origin(
     if parent is not None:
         with records.reaching():
             run = records.client.get_run(parent)
-            texts = _texts(Artifacts(experiment.mlflow.tracking_uri), id_of(run))
+            texts = _texts(Artifacts(tracking_address(experiment)), id_of(run))
         tags, status = run.data.tags, run.info.status
     commit = tags.get("mlflow.source.git.commit")
     return Origin(

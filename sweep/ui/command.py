@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweep.config import load
-from sweep.databases import check_sqlite
 from sweep.errors import StoreError, SweepFailed
 from sweep.experiment import Experiment
-from sweep.paths import sqlite_file, without_password
+from sweep.paths import without_password
+from sweep.stores import check_stores, is_missing, tracking_address
 from sweep.ui.server import choose_port, serving
 
 Say = Callable[[str], None]
@@ -44,7 +44,7 @@ def show(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        page, uri = _find_page(experiment, file), experiment.mlflow.tracking_uri
+        page, uri = _find_page(experiment, file), tracking_address(experiment)
         if uri.startswith("http"):
             _open(_of_server(uri) + page, say, has_browser)
             return 0
@@ -59,18 +59,17 @@ def show(
 
 
 def _find_page(experiment: Experiment, file: Path) -> str:
-    uri = experiment.mlflow.tracking_uri
-    check_sqlite("mlflow.tracking_uri", uri)
-    path = sqlite_file(uri)
+    check_stores(experiment)
     page = None
-    if path is None or path.exists():
+    if not is_missing(tracking_address(experiment)):
         from sweep.ui.pages import find_page  # takes seconds
 
         page = find_page(experiment)
     if page is None:
+        uri = without_password(experiment.mlflow.tracking_uri)
         raise StoreError(
-            f"nothing to show yet: {without_password(uri)} has no experiment "
-            f"{experiment.name!r}; what to do: python -m sweep run {file}"
+            f"nothing to show yet: {uri} has no experiment {experiment.name!r}; what "
+            f"to do: python -m sweep run {file}"
         )
     return page
 

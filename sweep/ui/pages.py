@@ -7,6 +7,7 @@ from sweep.databases import DatabaseError
 from sweep.experiment import Experiment
 from sweep.runs import cannot_open, find_experiment
 from sweep.saved_view import VIEW_TAG, trials_page
+from sweep.stores import tracking_address
 
 
 def find_page(experiment: Experiment) -> str | None:
@@ -20,7 +21,7 @@ def find_page(experiment: Experiment) -> str | None:
     """
     uri = experiment.mlflow.tracking_uri
     try:
-        client = MlflowClient(uri)
+        client = MlflowClient(tracking_address(experiment))
         experiment_id = find_experiment(client, experiment)
         if experiment_id is None:
             return None

@@ -17,6 +17,7 @@ from support import DIGITS, make_experiment
 from sweep.cli import app
 from sweep.experiment import Experiment
 from sweep.model.evaluation import evaluate
+from sweep.model.network import best_model
 from sweep.report.command import report
 
 NASTY = "</script><script>alert(1)</script>"
@@ -249,7 +250,7 @@ def test_the_test_split_is_shown_once_it_was_scored(folder: Path, digits: Data) 
     """With the accuracy that MLflow has; for another best trial, validation again."""
     experiment = make_experiment(folder)
     make_study(experiment, SEVERAL, digits)
-    evaluation, _ = evaluate(experiment)
+    evaluation, _ = evaluate(best_model(experiment))
     page = write(experiment, folder)
 
     cells = figure(page, "confusion_matrix")["data"][0]["customdata"]
