@@ -37,6 +37,8 @@ def elsewhere(swept: Swept, tmp_path: Path) -> dict[str, str]:
     (sources / "sitecustomize.py").write_text(NO_SOURCES)
     return {
         **os.environ,
+        # where `mlflow models serve` looks for uvicorn
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(sources),
         "MLFLOW_TRACKING_URI": swept.stores.tracking_uri,
         "MLFLOW_DISABLE_TELEMETRY": "true",
