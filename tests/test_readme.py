@@ -12,7 +12,7 @@ from sweep.config import load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md"))
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("[a-z]*/*.md"))
 
 
 def blocks(language: str) -> list[str]:
@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 def test_each_command_of_the_readme_is_one(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A make target exists; a sweep's file and overrides pass `check`."""
+    """A make target exists; a verb has its options, its file and overrides pass."""
     if words[0] == "make":
         assert re.search(
             rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE
@@ -38,10 +38,17 @@ def test_each_command_of_the_readme_is_one(
     assert words[:3] == ["python", "-m", "sweep"]
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["check", *words[4:]])
+    verb, *rest = words[3:]
+    said = CliRunner().invoke(app, [verb, "--help"]).output
+    assert all(word in said for word in rest if word.startswith("--"))
+    file = [word for word in rest if word.endswith(".yaml")]
+    if verb == "predict":
+        assert file == []
+        return
+    overrides = [f"--set={word}" for word in rest if "=" in word]
+    result = CliRunner().invoke(app, ["check", *file, *overrides])
 
     assert result.exit_code == 0, result.output
-    assert words[3] in CliRunner().invoke(app, ["--help"]).output
 
 
 def test_the_yaml_of_the_readme_is_an_experiment(tmp_path: Path) -> None:
