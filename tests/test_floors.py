@@ -10,9 +10,21 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"errors"},
-    {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
+    {
+        "paths",
+        "trial",
+        "space",
+        "yaml_file",
+        "json_schema",
+        "distributions",
+        "settings",
+        "kinds",
+        "sections",
+        "experiment",
+        "config",
+    },
     {"budget", "plan", "verdict", "slots", "files", "checkpoint", "databases"},
-    {"provenance", "interrupt", "cluster"},
+    {"provenance", "interrupt", "cluster", "reference"},
     {"event_log", "saved_trial", "lease", "run_writers", "opening"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},
@@ -38,8 +50,22 @@ FLOORS = (
 # A name without a dot is a module, or a folder with all its modules.
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
-TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWER = (
+    "paths",
+    "trial",
+    "space",
+    "yaml_file",
+    "json_schema",
+    "distributions",
+    "settings",
+    "kinds",
+    "sections",
+    "experiment",
+    "config",
+)
+TOWERS: tuple[tuple[str, ...], ...] = (
+    ("reference.schema", "reference.page", "reference.__main__"),
+)
 OWNERS = {
     "optuna": {
         "study",
@@ -54,7 +80,14 @@ OWNERS = {
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
     "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
-    "pydantic": {"experiment", "config", "event_log"},
+    "pydantic": {
+        "kinds",
+        "sections",
+        "experiment",
+        "config",
+        "event_log",
+        "reference.schema",
+    },
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
