@@ -1,5 +1,6 @@
 """The kinds of values in the YAML's sections. Owns pydantic, with its neighbours."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -39,7 +40,7 @@ class Read:
     def __get_pydantic_json_schema__(
         self, _core: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> Schema:
-        return self.reader.schema
+        return deepcopy(self.reader.schema)  # pydantic adds a key's default to it
 
 
 DatasetName = Literal["cifar10", "fashion_mnist", "mnist", "digits", "image_folder"]
