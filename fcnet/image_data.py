@@ -128,16 +128,16 @@ def prepare(
     held_out = min(max(round(total * validation), 1), total - 1)
     order = np.random.default_rng(seed).permutation(total)
     val, train = order[:held_out], order[held_out:]
-    X_train = _flatten(images[train])
+    X_train = flatten(images[train])
     channels = images.shape[3]
     scale, shift = scale_and_shift(X_train, channels, normalize)
     test = dataset.test
     return Data(
         X_train=X_train,
         y_train=labels[train],
-        X_val=_flatten(images[val]),
+        X_val=flatten(images[val]),
         y_val=labels[val],
-        X_test=None if test is None else _flatten(test.images),
+        X_test=None if test is None else flatten(test.images),
         y_test=None if test is None else test.labels,
         classes=dataset.classes,
         scale=scale,
@@ -147,7 +147,7 @@ def prepare(
     )
 
 
-def _flatten(images: Images) -> Rows:
+def flatten(images: Images) -> Rows:
     """Turn images (N, H, W, C) into rows (N, C * H * W)."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
 

@@ -37,11 +37,14 @@ class Artifacts:
         folder = str(PurePosixPath(name).parent)
         return any(file.path == name for file in self._of(run).list_artifacts(folder))
 
+    def fetch(self, run: RunId, name: str, folder: str) -> Path:
+        """Bring a file of a run into a local folder; returns where it is there."""
+        return Path(self._of(run).download_artifacts(name, folder))
+
     def copy(self, source: RunId, name: str, target: RunId, new_name: str) -> None:
         """Copy a file from one run to another; the last part of its name stays."""
         with tempfile.TemporaryDirectory() as temporary:
-            local = self._of(source).download_artifacts(name, temporary)
-            self.put_file(target, new_name, Path(local))
+            self.put_file(target, new_name, self.fetch(source, name, temporary))
 
     def _of(self, run: RunId) -> Any:
         return get_artifact_repository(run.artifact_uri, self._tracking_uri)

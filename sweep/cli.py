@@ -101,6 +101,23 @@ def status(file: File, overrides: Overrides = None, as_json: Json = False) -> No
         raise typer.Exit(commands.status(file, overrides or [], as_json))
 
 
+Output = Annotated[
+    Path,
+    typer.Option("--output", metavar="DIR", help="The folder that it is written to."),
+]
+
+
+@app.command()
+def report(
+    file: File, overrides: Overrides = None, output: Output = Path("reports")
+) -> None:
+    """Write what was found as one HTML file, and print its path."""
+    with _errors_as_messages():
+        from sweep.report.command import report as write
+
+        typer.echo(write(file, overrides or [], output))
+
+
 @contextmanager
 def _errors_as_messages() -> Iterator[None]:
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fcnet.datasets import find_dataset, load_dataset, prepare
 from fcnet.errors import DatasetError
-from fcnet.image_data import Data
+from fcnet.image_data import Data, Dataset
 from sweep.errors import DataError
 from sweep.experiment import Experiment
 from sweep.paths import dataset_cache
@@ -20,14 +20,8 @@ def load_data(experiment: Experiment) -> Data:
     Raises:
         DataError: if they are missing and cannot be fetched, or cannot be read.
     """
-    data = experiment.data
+    data, dataset = experiment.data, load_images(experiment)
     try:
-        dataset = load_dataset(
-            data.dataset,
-            Path(data.root),
-            cache_dir=dataset_cache(),
-            image_size=data.image_size,
-        )
         prepared = prepare(
             dataset,
             validation=data.validation,
@@ -35,9 +29,27 @@ def load_data(experiment: Experiment) -> Data:
             normalize=data.normalize,
             flip=data.flip,
         )
-    except (DatasetError, OSError) as error:
+    except DatasetError as error:
         raise DataError(f"data: {error}") from error
     return replace(prepared, X_test=None, y_test=None)
+
+
+def load_images(experiment: Experiment) -> Dataset:
+    """Load the experiment's images as they lie on disk, those of the test split, too.
+
+    Raises:
+        DataError: if they are missing and cannot be fetched, or cannot be read.
+    """
+    data = experiment.data
+    try:
+        return load_dataset(
+            data.dataset,
+            Path(data.root),
+            cache_dir=dataset_cache(),
+            image_size=data.image_size,
+        )
+    except (DatasetError, OSError) as error:
+        raise DataError(f"data: {error}") from error
 
 
 def find_data(experiment: Experiment) -> tuple[bool, str]:

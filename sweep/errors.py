@@ -5,6 +5,7 @@ SweepError
     ConfigError    one or more settings are wrong; names file, line, key
     DataError      the data set is missing or cannot be read
     StoreError     a store cannot be opened, or holds another experiment
+    ModelError     there is no such model yet, or it cannot be used
   ClusterError     Ray cannot give the sweep a single worker             exit code 1
   StudyBusy        another driver runs the study                         exit code 1
   SweepFailed      the sweep began and cannot go on                      exit code 1
@@ -43,6 +44,10 @@ class DataError(UsageError):
 
 class StoreError(UsageError):
     """A store cannot be opened, or what it holds belongs to another experiment."""
+
+
+class ModelError(UsageError):
+    """There is no such model yet, or what was named as one cannot be used."""
 
 
 class ClusterError(SweepError):

@@ -20,6 +20,8 @@ STUDY_KEY, BEST_TRIAL = "sweep.study_key", "sweep.best_trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
 WORKER, LANE = "sweep.worker", "sweep.lane"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
+EVALUATED, RETRAINED = "sweep.evaluated_trial", "sweep.retrained_trial"
+SEEDS = "sweep.seeds"
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,9 @@ def open_children(
     client: MlflowClient, experiment_id: str, parent_run_id: str
 ) -> Iterator[Run]:
     """The runs of a study's trials that have not ended."""
+    of = f"tags.`{PARENT}` = '{parent_run_id}' and tags.`{KIND}` = 'trial'"
     for status in ("RUNNING", "SCHEDULED"):
-        own = f"tags.`{PARENT}` = '{parent_run_id}' and status = '{status}'"
+        own = f"{of} and status = '{status}'"
         yield from list(search(client, experiment_id, own))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from browser import Browser
 from fcnet.image_data import Data
 from servers import MlflowServer, Postgres
 from stores import STORES, MakeStores, Stores
@@ -60,6 +61,14 @@ def mlflow_server(
     server = MlflowServer(folder, f"sqlite:///{folder}/mlflow.db")
     yield server
     server.kill()
+
+
+@pytest.fixture
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A Chromium of the test's own."""
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

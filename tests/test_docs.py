@@ -1,4 +1,4 @@
-"""The pages below docs say what is so: their commands run, their links lead somewhere."""
+"""The pages below docs: their commands run, their links lead somewhere."""
 
 import os
 import shutil

@@ -28,7 +28,7 @@ FLOORS = (
     {"event_log", "saved_trial", "lease", "run_writers", "opening"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},
-    {"study_run"},
+    {"study_run", "plots"},
     {"tracking"},
     {
         "study",
@@ -43,6 +43,8 @@ FLOORS = (
     },
     {"runner"},
     {"session", "status", "launch"},
+    {"model"},
+    {"report"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -65,7 +67,45 @@ TOWER = (
 )
 TOWERS: tuple[tuple[str, ...], ...] = (
     ("reference.schema", "reference.page", "reference.__main__"),
+    (
+        "model.best",
+        "model.records",
+        "model.network",
+        "model.evaluation",
+    ),
+    (
+        "plots.colors",
+        "plots.study_data",
+        "plots.spans",
+        "plots.optuna_plots",
+        "plots.curves",
+        "plots.parallel",
+        "plots.contours",
+        "plots.timeline",
+        "plots.confusion",
+        "plots.figures",
+    ),
+    (
+        "report.pictures",
+        "report.network",
+        "report.origin",
+        "report.contents",
+        "report.render",
+        "report.command",
+    ),
 )
+PLOTLY = {
+    f"plots.{name}"
+    for name in (
+        "optuna_plots",
+        "curves",
+        "parallel",
+        "contours",
+        "timeline",
+        "confusion",
+        "figures",
+    )
+}
 OWNERS = {
     "optuna": {
         "study",
@@ -75,11 +115,15 @@ OWNERS = {
         "memory",
         "trial_tables",
         "lease",
+        "plots.study_data",
+        *(PLOTLY - {"plots.timeline", "plots.confusion"}),
     },
-    "scipy": {"search"},
+    "plotly": PLOTLY | {"report.contents", "report.render"},
+    "jinja2": {"report.render"},
+    "PIL": {"report.pictures"},
+    "scipy": {"search", "plots.contours"},
     "psutil": {"lease"},
     "ray": {"cluster", "workers"},
-    "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
     "pydantic": {
         "kinds",
         "sections",
@@ -88,14 +132,40 @@ OWNERS = {
         "event_log",
         "reference.schema",
     },
+    "mlflow": {
+        "tracking",
+        "study_run",
+        "artifacts",
+        "runs",
+        "run_writers",
+        "batch",
+        "plots.spans",
+        "model.records",
+    },
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
     "typer": {"cli"},
-    "fcnet": {"objective", "lane", "calibration", "data"},
-    "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
-    "numpy": {"objective"},
+    "fcnet": {
+        "objective",
+        "lane",
+        "calibration",
+        "data",
+        "model.network",
+        "model.evaluation",
+        "report.network",
+    },
+    "torch": {
+        "objective",
+        "lane",
+        "calibration",
+        "checkpoint",
+        "saved_trial",
+        "model.network",
+        "model.evaluation",
+    },
+    "numpy": {"objective", "plots.parallel", "plots.contours", "report.pictures"},
 }
 FCNET_OWNERS = {
     "torchvision": {"datasets"},

@@ -244,11 +244,16 @@ def _find_postgres() -> Path:
     newest = sorted(homes, key=lambda path: float(path.parts[-3]))
     on_path = shutil.which("postgres")
     if not newest and on_path is None:
-        _missing("no PostgreSQL server here; what to do: apt-get install postgresql")
+        missing("no PostgreSQL server here; what to do: apt-get install postgresql")
     return (newest[-1] if newest else Path(str(on_path)).resolve()).parent
 
 
-def _missing(reason: str) -> NoReturn:
+def missing(reason: str) -> NoReturn:
+    """Skip a test that wants what this machine lacks; fail it where that is required.
+
+    Args:
+        reason: What is missing and what to do.
+    """
     if os.environ.get(REQUIRED):
         pytest.fail(f"{reason}, or unset {REQUIRED}")
     pytest.skip(reason)

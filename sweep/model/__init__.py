@@ -1,0 +1,1 @@
+"""The best model of a study: scored, trained anew, exported, registered, used."""

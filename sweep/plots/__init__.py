@@ -1,0 +1,1 @@
+"""Plots of a study: interactive ones for pages and notebooks, pictures for MLflow."""
