@@ -34,8 +34,11 @@ class Artifacts:
 
     def has(self, run: RunId, name: str) -> bool:
         """Whether a run has a file of that name."""
-        folder = str(PurePosixPath(name).parent)
-        return any(file.path == name for file in self._of(run).list_artifacts(folder))
+        return name in self.names(run, str(PurePosixPath(name).parent))
+
+    def names(self, run: RunId, folder: str) -> list[str]:
+        """The files in a folder of a run, by their whole names."""
+        return [file.path for file in self._of(run).list_artifacts(folder)]
 
     def fetch(self, run: RunId, name: str, folder: str) -> Path:
         """Bring a file of a run into a local folder; returns where it is there."""

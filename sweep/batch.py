@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mlflow.entities import Metric, Param
 
-from sweep.runs import ATTEMPT, LANE, REASON, REBUILT, SAME_AS, STATE, WORKER
+from sweep.runs import ATTEMPT, DEVICE, LANE, REASON, REBUILT, SAME_AS, STATE, WORKER
 from sweep.trial import EpochReport, Event, PastTrial, State, TrialEnded, TrialSpec
 
 _MAX_TAG = 5000  # characters; MLflow allows 8,000 bytes
@@ -31,6 +31,7 @@ def fold(batch: Batch, event: Event) -> None:
     elif isinstance(said, EpochReport):
         batch.metrics += _curve_points(said, time_ms)
         batch.tags |= {WORKER: said.worker, LANE: str(said.lane)}
+        batch.tags |= {DEVICE: said.device} if said.device else {}
     else:
         assert event.record is not None
         batch.last = event
@@ -40,7 +41,8 @@ def fold(batch: Batch, event: Event) -> None:
         if event.record.reason is not None:
             batch.tags[REASON] = event.record.reason[-_MAX_TAG:]
         if event.record.state.is_finished:
-            batch.metrics += _last_points(said, time_ms)
+            # MLflow's page of comparisons shows the metric that came first
+            batch.metrics[:0] = _last_points(said, time_ms)
 
 
 def fold_past(batch: Batch, past: PastTrial) -> None:
@@ -51,15 +53,15 @@ def fold_past(batch: Batch, past: PastTrial) -> None:
 
 
 def _curve_points(report: EpochReport, time_ms: int) -> Iterator[Metric]:
-    for key in ("train_loss", "train_accuracy", "val_accuracy", "learning_rate"):
+    for key in ("val_accuracy", "train_accuracy", "train_loss", "learning_rate"):
         yield Metric(key, getattr(report, key), time_ms, report.epoch)
     for iteration, loss in report.losses:
         yield Metric("loss", loss, time_ms, iteration)
 
 
 def _last_points(ended: TrialEnded, time_ms: int) -> Iterator[Metric]:
-    epoch = ended.best_epoch or 0
+    # at step 0: MLflow's UI draws anything later as a curve, of one point
     if ended.best_val_accuracy is not None:
-        yield Metric("best_val_accuracy", ended.best_val_accuracy, time_ms, epoch)
-        yield Metric("best_epoch", epoch, time_ms, epoch)
-    yield Metric("seconds", ended.seconds, time_ms, epoch)
+        yield Metric("best_val_accuracy", ended.best_val_accuracy, time_ms, 0)
+        yield Metric("best_epoch", ended.best_epoch or 0, time_ms, 0)
+    yield Metric("seconds", ended.seconds, time_ms, 0)

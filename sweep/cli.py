@@ -46,6 +46,11 @@ Fresh = Annotated[
         help="Begin the next study of this name; the one there is is kept as NAME@1.",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+WatchIt = Annotated[
+    bool,
+    typer.Option("--watch", help="Show what runs until it is complete, or Ctrl-C."),
+]
 
 
 def main() -> None:
@@ -71,6 +76,7 @@ def run(
     as_json: Json = False,
     extend: Extend = None,
     fresh: Fresh = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run an experiment. Run again, it goes on where it stopped."""
     with _errors_as_messages():
@@ -78,7 +84,12 @@ def run(
 
         raise typer.Exit(
             commands.run(
-                file, overrides or [], as_json, extend=extend or 0, fresh=fresh
+                file,
+                overrides or [],
+                as_json,
+                extend=extend or 0,
+                fresh=fresh,
+                quiet=quiet,
             )
         )
 
@@ -93,12 +104,42 @@ def check(file: File, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def status(file: File, overrides: Overrides = None, as_json: Json = False) -> None:
+def status(
+    file: File,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    watch: WatchIt = False,
+) -> None:
     """Print what the stores say of an experiment."""
+    if watch and as_json:
+        raise typer.BadParameter("--watch is for people, --json for programs")
     with _errors_as_messages():
         from sweep import commands
 
+        if watch:
+            raise typer.Exit(commands.watch(file, overrides or []))
         raise typer.Exit(commands.status(file, overrides or [], as_json))
+
+
+@app.command()
+def ui(
+    file: File,
+    overrides: Overrides = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=65535, help="Where to listen."),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a browser.")
+    ] = True,
+) -> None:
+    """Open MLflow's own UI at an experiment; Ctrl-C ends it."""
+    with _errors_as_messages():
+        from sweep.ui.command import show
+
+        raise typer.Exit(
+            show(file, overrides or [], typer.echo, port=port, has_browser=browser)
+        )
 
 
 Output = Annotated[

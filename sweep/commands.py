@@ -1,6 +1,7 @@
 """What each command does and prints; imports heavy libraries where they are used."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,15 @@ from rich.console import Console
 from sweep.cluster import local_cpus
 from sweep.config import load
 from sweep.databases import check_sqlite
-from sweep.display import counts_line, inputs_line, settings_lines, summary_table
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
+from sweep.live.tables import (
+    counts_line,
+    inputs_line,
+    settings_lines,
+    summary_table,
+)
 from sweep.paths import without_password
 from sweep.plan import plan_workers
 from sweep.tracking_process import TrackerProcess
@@ -26,6 +32,7 @@ def run(
     *,
     extend: int = 0,
     fresh: bool = False,
+    quiet: bool = False,
 ) -> int:
     """Run an experiment and show what it found; returns the exit code.
 
@@ -35,10 +42,11 @@ def run(
         as_json: Whether the status is printed as JSON.
         extend: Trials wanted beyond those that the YAML asks for.
         fresh: Whether a study of this name is set aside, and the next one begun.
+        quiet: Whether nothing but errors, and the JSON, is printed.
     """
     experiment = _load(file, overrides).extended(extend)
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
-    console = Console(stderr=as_json, highlight=False)
+    console = Console(stderr=as_json, highlight=False, quiet=quiet)
     interrupt = Interrupt(console.print)
     with (
         console.status("starting Ray, its workers and the stores") as starting,
@@ -96,6 +104,17 @@ def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     _print_summary(console, experiment, read_status(experiment)[0])
     _print_how_to_look(console, experiment)
     return 0
+
+
+def watch(file: Path, overrides: Sequence[str]) -> int:
+    """Show what runs, from elsewhere, until it is complete; returns the exit code."""
+    experiment = _load(file, overrides)
+    from sweep.live.watch import watch as show
+
+    settings = [word for override in overrides for word in ("--set", override)]
+    again = shlex.join(["python", "-m", "sweep", "run", str(file), *settings])
+    is_complete = show(experiment, Console(highlight=False), again)
+    return status(file, overrides, as_json=False) if is_complete else 0
 
 
 def _load(file: Path, overrides: Sequence[str]) -> Experiment:

@@ -142,6 +142,14 @@ def mark_sent(folder: Path, place: int) -> None:
     write_whole(_sent_file(folder), str(place).encode(), durable=False)
 
 
+def log_bytes(folder: Path) -> int | None:
+    """The size of a log; None if there is none."""
+    try:
+        return _events_file(folder).stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def unsent_bytes(folder: Path) -> int:
     """How much of the log MLflow does not have yet."""
     return _events_file(folder).stat().st_size - sent(folder)

@@ -8,7 +8,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Whether the sweep was asked to end, and by which signal."""
+    """Whether the sweep was asked to end, and by which signal.
+
+    Attributes:
+        say: Prints a line for people.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """Begin without one.
@@ -16,7 +20,7 @@ class Interrupt:
         Args:
             say: Prints a line for people.
         """
-        self._say = say
+        self.say = say
         self._signal: int | None = None
 
     @property
@@ -37,7 +41,7 @@ class Interrupt:
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
-        self._say(
+        self.say(
             "stopping: running trials end with their epoch; the same command goes on "
             "from here (once more to stop at once)"
         )

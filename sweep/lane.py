@@ -92,6 +92,7 @@ class Lane:
                     if iteration % self._loss_stride == 0
                 ),
                 seconds=time.monotonic() - self._epoch_began,
+                device=self._preprocess.scale.device.type,
             )
         )
 

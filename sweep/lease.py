@@ -57,6 +57,23 @@ class _Held(NamedTuple):
     beat: str | None
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Whose name stands in a study.
+
+    Attributes:
+        driver: Whose it is.
+        beat: Changes while the driver lives; None before the first one.
+        is_here: Whether it is a process of this machine.
+        is_dead: Whether that process has ended; of other machines nobody can tell.
+    """
+
+    driver: Driver
+    beat: str | None
+    is_here: bool
+    is_dead: bool
+
+
 def this_driver() -> Driver:
     """The process that asks."""
     return Driver(
@@ -121,6 +138,15 @@ class Lease:
                 sleep(1.0)
         if not self._replace(first.driver):
             raise StudyBusy("another driver has taken the study just now")
+
+    def look(self) -> Holder | None:
+        """Whose name stands in the study; None if it is nobody's."""
+        held = self._read()
+        if held.driver is None:
+            return None
+        driver = Driver(**json.loads(held.driver))
+        is_here, is_dead = driver.host == self._driver.host, self._is_dead(held.driver)
+        return Holder(driver, held.beat, is_here, is_dead)
 
     def hold(self, connection: Any) -> None:
         """Make sure, as part of a transaction, that this driver runs the study.

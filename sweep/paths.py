@@ -12,6 +12,7 @@ CHECKPOINT = "checkpoint/best.safetensors"  # artifact of a trial's run
 BEST_CHECKPOINT = "best/best.safetensors"  # artifact of the study's run
 EXPERIMENT = "experiment.yaml"  # artifact of the study's run
 ENVIRONMENT = "environment.json"  # artifact of the study's run
+PLOTS = "plots"  # folder of artifacts of the study's run
 EVALUATION = "evaluation.json"  # artifact of the study's run
 RETRAINING = "retraining.json"  # artifact of a retraining's run
 FAILURE = "failure.txt"  # artifact of a failed trial's run

@@ -15,10 +15,11 @@ from sweep.paths import sqlite_file, without_password
 from sweep.run_writers import RunId
 
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # what its UI shows as the description
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
 STUDY_KEY, BEST_TRIAL = "sweep.study_key", "sweep.best_trial"
 STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
-WORKER, LANE = "sweep.worker", "sweep.lane"
+WORKER, LANE, DEVICE = "sweep.worker", "sweep.lane", "sweep.device"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
 EVALUATED, RETRAINED = "sweep.evaluated_trial", "sweep.retrained_trial"
 SEEDS = "sweep.seeds"

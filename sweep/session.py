@@ -10,13 +10,13 @@ from rich.console import Console
 
 from sweep.budget import Budget
 from sweep.data import load_data
-from sweep.display import Display
 from sweep.errors import LeaseLost, StoreUnavailable
 from sweep.event_log import EventLog, read_events
 from sweep.experiment import Experiment
 from sweep.files import remove_folder
 from sweep.interrupt import Interrupt
 from sweep.lane import epoch_cost
+from sweep.live.display import Display
 from sweep.objective import Objective, Task
 from sweep.opening import Opening
 from sweep.plan import plan_workers
@@ -127,7 +127,9 @@ def _run(
         experiment.trials, experiment.study.timeout, experiment.study.max_failures
     )
     status: str | None = "FAILED"
-    with Display(experiment, study.summary(), console) as display:
+    known = study.states, study.summary().ranking
+    with Display(experiment, console, *known) as display:
+        interrupt.say = display.say
         recorder = Recorder(log, tracker.send, display.say)
         usage = Usage()
         loop = Loop(study, pool, (recorder, display, usage), budget, time.monotonic)

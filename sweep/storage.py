@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
@@ -11,7 +12,7 @@ from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 
 from sweep.databases import DatabaseError, is_supported
-from sweep.errors import StoreError, first_line
+from sweep.errors import StoreError, StoreUnavailable, first_line
 from sweep.experiment import Experiment
 from sweep.lease import Driver, Lease
 from sweep.paths import without_password
@@ -40,6 +41,21 @@ def open_storage(url: str) -> RDBStorage:
         found = without_password(url)
         raise StoreError(f"study.storage: found {found}; allowed: {allowed}")
     return storage
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Tell in words for people that a storage cannot be read.
+
+    Raises:
+        StoreUnavailable: naming the address.
+    """
+    try:
+        yield
+    except (DatabaseError, StorageInternalError) as error:
+        raise StoreUnavailable(
+            f"{without_password(url)}: {first_line(error)}"
+        ) from error
 
 
 def find_study(storage: RDBStorage, name: str) -> int | None:

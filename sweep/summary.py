@@ -1,5 +1,6 @@
 """What a study's trials say in our words, from memory or from the storage."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,8 @@ from sweep.paths import sqlite_file
 from sweep.storage import find_study, open_storage, study_key
 from sweep.trial import (
     Ending,
+    EpochReport,
+    Event,
     PastTrial,
     State,
     StudySummary,
@@ -108,4 +111,51 @@ def to_past(experiment: Experiment, trial: FrozenTrial) -> PastTrial:
         curve=trial.intermediate_values,
         began_ms=int(began.timestamp() * 1000),
         ended_ms=int(end.timestamp() * 1000),
+    )
+
+
+def to_events(experiment: Experiment, trial: FrozenTrial, now_ms: int) -> list[Event]:
+    """What has happened to a trial, as far as the study knows; none while it waits.
+
+    Optuna keeps no times of epochs: they are spread evenly over the trial's time.
+
+    Args:
+        experiment: Whose trial it is.
+        trial: The trial.
+        now_ms: The time, in milliseconds since 1970, for one that runs.
+    """
+    began, end = trial.datetime_start, trial.datetime_complete
+    if began is None or trial.state == TrialState.WAITING:
+        return []
+    began_ms = int(began.timestamp() * 1000)
+    ended_ms = now_ms if end is None else int(end.timestamp() * 1000)
+    record, attempt = to_record(experiment, trial), trial.user_attrs.get(ATTEMPT, 0)
+    spec = TrialSpec(trial.number, attempt, record.hparams, seed=experiment.study.seed)
+    curve = sorted(trial.intermediate_values.items())
+    each_ms = (ended_ms - began_ms) / max(len(curve), 1)
+    events = [Event(began_ms, spec)]
+    for place, (epoch, value) in enumerate(curve, start=1):
+        report = _report(trial.number, attempt, epoch, value)
+        events.append(Event(began_ms + int(place * each_ms), report))
+    if trial.state.is_finished():
+        ended = replace(
+            to_ended(experiment, trial), seconds=(ended_ms - began_ms) / 1000
+        )
+        events.append(Event(ended_ms, ended, record))
+    return events
+
+
+def _report(number: int, attempt: int, epoch: int, value: float) -> EpochReport:
+    """An epoch of which the study has kept the validation accuracy alone."""
+    unknown = math.nan
+    return EpochReport(
+        number,
+        attempt,
+        epoch,
+        train_loss=unknown,
+        train_accuracy=unknown,
+        val_accuracy=value,
+        learning_rate=unknown,
+        losses=(),
+        seconds=0.0,
     )

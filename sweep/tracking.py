@@ -19,11 +19,13 @@ from sweep.databases import DatabaseError, tune_sqlite
 from sweep.errors import StoreUnavailable, first_line
 from sweep.event_log import mark_sent, read_events, sent
 from sweep.experiment import Experiment
+from sweep.notes import trial_note
 from sweep.opening import Opening
 from sweep.paths import CHECKPOINT, FAILURE, checkpoint_file, without_password
 from sweep.run_writers import RunId, make_run_writer
 from sweep.runs import (
     KIND,
+    NOTE,
     PARENT,
     STATE,
     STUDY,
@@ -34,7 +36,7 @@ from sweep.runs import (
     id_of,
     open_children,
 )
-from sweep.study_run import Progress, StudyRun
+from sweep.study_run import DONE, StudyRun, nothing_yet
 from sweep.trial import Event, PastTrial, State, TrialEnded, TrialSpec
 
 _AT_ONCE = 500  # events that are written in one go
@@ -69,6 +71,7 @@ class Tracker:
         """
         tune_sqlite()
         self._uri, self._name = experiment.mlflow.tracking_uri, experiment.name
+        self._experiment = experiment
         self._folder, self._artifacts = opening.folder, Artifacts(self._uri)
         left = [event for event, _ in read_events(self._folder, sent(self._folder))]
         self._maybe_there = {event.number for event in left}
@@ -81,7 +84,7 @@ class Tracker:
             self._study.stand_before(opening.summary, left)
             self._writer = make_run_writer(self._client, self._experiment_id)
             self._runs = self._find_open()
-            done_before = self._study.progress.done
+            done_before = sum(self._study.progress.counts[s] for s in DONE)
             self.is_missing_runs = self._study.is_new and done_before > 0
             self.send()
             self._adopt_states(opening.states)
@@ -115,7 +118,7 @@ class Tracker:
         Raises:
             StoreUnavailable: if MLflow does not take it now.
         """
-        self._study.progress = Progress(0, None)
+        self._study.progress = nothing_yet(self._study.progress.study)
         left = iter(past)
         while batch := list(islice(left, _AT_ONCE)):
             events: list[Event] = []
@@ -150,10 +153,10 @@ class Tracker:
                 self._write_trial(own, None if past is None else past[number])
             progress = self._study.write(events, self._writer)
             self._writer.commit()
+            # only now: what is written a second time starts from the same point
+            self._study.advance(progress)
         except (MlflowException, DatabaseError, OSError) as error:
             raise self._unavailable(error) from error
-        # only now: what is written a second time starts from the same point
-        self._study.progress = progress
         for event in events:
             if event.record is not None and event.record.state.is_finished:
                 self._runs.pop(event.number, None)
@@ -188,9 +191,16 @@ class Tracker:
         elif isinstance(events[0].said, TrialSpec):
             self._set_status(run, State.RUNNING, events[0].time_ms)
         self._runs[number] = run
+        batch.tags |= self._note(batch)
         self._writer.log(run.run_id, batch.metrics, batch.params, batch.tags)
         if batch.last is not None:
             self._end(run, batch.last)
+
+    def _note(self, batch: Batch) -> Mapping[str, str]:
+        last = batch.last
+        if last is None or last.record is None or not isinstance(last.said, TrialEnded):
+            return {}
+        return {NOTE: trial_note(self._experiment, last.record, last.said.same_as)}
 
     def _look_for(self, number: int) -> RunId | None:
         """The run of a trial, if there may be one that is not known here."""

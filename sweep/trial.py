@@ -79,6 +79,7 @@ class EpochReport:
         seconds: Time the epoch took, its evaluation included.
         worker: Which worker trained it: its node's name and its number in the pool.
         lane: The trial's place among those that the worker trains together, from 0.
+        device: What it was trained on: `cpu` or `cuda`.
     """
 
     number: int
@@ -92,6 +93,7 @@ class EpochReport:
     seconds: float
     worker: str = ""
     lane: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True)

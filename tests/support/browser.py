@@ -63,7 +63,9 @@ class Browser:
         self.resize(width, height)
 
     def open(self, url: str) -> None:
-        """Load a page, and wait until its own files are there."""
+        """Load a page anew, and wait until its own files are there."""
+        # an address that differs in its last part alone would not be loaded
+        self.driver.get("about:blank")
         self.driver.get(url)
 
     def resize(

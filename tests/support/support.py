@@ -91,6 +91,7 @@ def make_report(
         seconds=0.1,
         worker="node/1",
         lane=2,
+        device="cpu",
     )
 
 

@@ -1,6 +1,8 @@
 """What is read back from MLflow, with MLflow's own client, after the tracker wrote."""
 
+import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from sweep.errors import StoreError
 from sweep.event_log import EventLog, mark_sent
 from sweep.experiment import Experiment
 from sweep.run_writers import ClientWriter
-from sweep.runs import read_runs
+from sweep.runs import NOTE, read_runs
 from sweep.trial import Ending, Event, State, StudySummary
 from tracked import EMPTY, Driver, open_tracker, opening
 
@@ -71,6 +73,7 @@ def test_a_trial_is_a_nested_run_with_params_curves_and_end(folder: Path) -> Non
     assert child.data.tags["sweep.attempt"] == "0"
     assert child.data.tags["sweep.worker"] == "node/1"
     assert child.data.tags["sweep.lane"] == "2"
+    assert child.data.tags["sweep.device"] == "cpu"
     assert child.data.params == {
         **{key: str(value) for key, value in make_spec().hparams.items()},
         "seed": "0",
@@ -176,6 +179,108 @@ def test_the_study_s_run_has_the_best_value_against_finished_trials(
 
     points = curve(experiment, runs(experiment)["digits"], "best_val_accuracy")
     assert points == [(1, 0.5), (2, 0.5), (3, 0.5), (4, 0.7)]
+
+
+def test_a_trial_is_described_in_a_line(folder: Path) -> None:
+    """Its state, its value, why it ended, and the settings that are searched."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    diverged = replace(make_record(1, State.PRUNED, None), reason="diverged")
+    tracker.write([Event(1000, make_spec()), ended(State.COMPLETE)])
+    other = make_ended(1, Ending.DIVERGED, None)
+    tracker.write([Event(1000, make_spec(1)), Event(2000, other, diverged)])
+
+    notes = [runs(experiment)[f"trial-000{n}"].data.tags[NOTE] for n in (0, 1)]
+    settings = "hidden_dim 8 · learning_rate 0.1"
+    assert notes[0] == f"**COMPLETE**, 0.5000 at epoch 1 · {settings}"
+    assert notes[1] == f"**PRUNED**, diverged · {settings}"
+
+
+def test_the_study_s_description_has_the_best_trials_and_how_to_run_it_again(
+    folder: Path,
+) -> None:
+    """A table with links to their runs, kept current with each new best."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    before = runs(experiment)["digits"].data.tags[NOTE]
+    assert before.startswith("**No trial is complete yet**, of 4 trials: none")
+    for number, value in enumerate((0.5, 0.75)):
+        record = make_record(number, State.COMPLETE, value)
+        said = make_ended(number, Ending.COMPLETE, value)
+        tracker.write([Event(1, make_spec(number)), Event(2, said, record)])
+
+    found = runs(experiment)
+    note = found["digits"].data.tags[NOTE].replace("\u00a0", "")
+    lines = note.splitlines()
+    assert lines[0].startswith("**Best: trial 1, validation accuracy 0.7500**")
+    table = [line for line in lines if line.startswith("| [")]
+    for line, number in zip(table, (1, 0), strict=True):
+        page = f"runs/{found[f'trial-000{number}'].info.run_id})"
+        assert line.startswith(f"| [000{number}](#/experiments/")
+        assert page in line
+    assert "| learning_rate| float 0.01 to 0.5, log |" in lines
+    assert "    python -m sweep run experiment.yaml" in lines
+    assert "commit `abc`, and changes on top of it" in "".join(lines)
+
+
+def test_the_description_shows_the_plots_once_the_sweep_has_ended(folder: Path) -> None:
+    """Pictures among the run's artifacts, at the address where MLflow serves them."""
+    experiment = make_experiment(folder)
+    tracker = open_tracker(experiment)
+    parent = runs(experiment)["digits"].info.run_id
+    (folder / "history.png").write_bytes(b"a picture")
+    client(experiment).log_artifact(parent, str(folder / "history.png"), "plots")
+    tracker.close("FINISHED")
+
+    note = runs(experiment)["digits"].data.tags[NOTE]
+    address = f"get-artifact?path=plots/history.png&run_uuid={parent}"
+    assert f"![plots/history.png]({address})" in note
+
+
+def test_no_description_has_a_password(folder: Path) -> None:
+    """Neither the study's nor the experiment's."""
+    secret = "study.storage=postgresql+psycopg://me:secret@127.0.0.1/optuna"
+    experiment = make_experiment(folder, secret)
+    open_tracker(experiment).close("FINISHED")
+
+    found = client(experiment).get_experiment_by_name("digits")
+    assert found is not None
+    texts = [*found.tags.values(), *runs(experiment)["digits"].data.tags.values()]
+    assert not [text for text in texts if "secret" in text]
+
+
+def test_the_experiment_has_a_saved_view_of_the_study_s_trials(folder: Path) -> None:
+    """As MLflow's own UI keeps views: best first, searched settings as columns."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment)
+
+    found = client(experiment).get_experiment_by_name("digits")
+    assert found is not None
+    view = json.loads(found.tags["mlflow.sharedViewState.trials"])
+    state = json.loads(view["state"])
+    assert view["name"] == "Trials, best first"
+    parent = runs(experiment)["digits"].info.run_id
+    assert state["searchFilter"] == f"tags.mlflow.parentRunId = '{parent}'"
+    assert state["orderByKey"] == "metrics.`best_val_accuracy`"
+    assert {"params.`hidden_dim`", "params.`learning_rate`"} < set(
+        state["selectedColumns"]
+    )
+    kinds = {chart["type"] for chart in state["compareRunCharts"]}
+    assert kinds == {"PARALLEL", "LINE", "SCATTER"}
+
+
+def test_words_that_people_gave_the_experiment_stay(folder: Path) -> None:
+    """Its description is written where there is none."""
+    experiment = make_experiment(folder)
+    open_tracker(experiment).close("FINISHED")
+    found = client(experiment).get_experiment_by_name("digits")
+    assert found is not None
+    assert found.tags[NOTE].startswith("Searched on digits: hidden_dim, learning_rate.")
+    client(experiment).set_experiment_tag(found.experiment_id, NOTE, "Mine.")
+
+    open_tracker(experiment)
+    found = client(experiment).get_experiment(found.experiment_id)
+    assert found.tags[NOTE] == "Mine."
 
 
 def test_a_study_that_goes_on_reopens_its_run_and_those_of_its_trials(
@@ -386,7 +491,7 @@ def test_a_database_holds_what_mlflow_s_own_client_would_have_written(
 
 
 def contents(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """A run without its own id, its parent's, and where and when it was written."""
+    """A run without any run's id, and without where and when it was written."""
     info, data = dict(run.info), run.data
     keep = ("status", "lifecycle_stage", "run_name", "user_id")
     curves = {key: repr(curve(experiment, run, key)) for key in data.metrics}
@@ -400,7 +505,10 @@ def contents(experiment: Experiment, run: Run) -> dict[str, Any]:
     return {
         "info": {key: info[key] for key in keep},
         "times": start,
-        "tags": {k: v for k, v in data.tags.items() if k != "mlflow.parentRunId"},
+        "tags": {
+            key: re.sub("[0-9a-f]{32}", "an id", text)
+            for key, text in data.tags.items()
+        },
         "params": data.params,
         "latest": repr(sorted(data.metrics.items())),
         "curves": curves,

@@ -1,0 +1,1 @@
+"""MLflow's own UI, opened at an experiment."""

@@ -1,0 +1,219 @@
+"""`sweep ui` as people use it: the command, MLflow's own server, a real browser."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from browser import Browser
+from processes import descendants, free_port, is_alive, kill_all, wait_until
+from stores import Stores
+from support import DIGITS
+from sweep.cli import app
+from sweep.errors import UsageError
+from sweep.ui.server import choose_port
+
+COMMAND = (sys.executable, "-m", "sweep")
+# MLflow's pages ask who has logged in, of a server that lets everybody in
+_NOBODY = "/ajax-api/2.0/mlflow/users/current"
+
+
+@dataclass
+class Ui:
+    """A `sweep ui` that runs.
+
+    Attributes:
+        process: Its process.
+        address: The page that it has opened.
+    """
+
+    process: subprocess.Popen[str]
+    address: str
+
+    @property
+    def server(self) -> str:
+        """Where MLflow's server listens: host and port."""
+        return self.address.split("/")[2]
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Ui]:
+    """The command in a folder, with a browser that takes the address down."""
+    note = folder / "opened"
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {note}.new && mv {note}.new {note}\n')
+    browser.chmod(0o700)
+    process = subprocess.Popen(
+        [*COMMAND, "ui", "digits.yaml", *options],
+        cwd=folder,
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until(lambda: note.exists() or process.poll() is not None, 90.0, "opened")
+        assert process.poll() is None, "it ended by itself"
+        yield Ui(process, note.read_text().strip())
+    finally:
+        kill_all([process.pid, *descendants(process.pid)])
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
+    """A folder in which a sweep of four trials has run."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
+    (folder / "digits.yaml").write_text(DIGITS)
+    subprocess.run([*COMMAND, "run", "digits.yaml"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_three_trials_are_compared_in_a_browser(swept: Path, browser: Browser) -> None:
+    """From the page it opens to curves, all settings, and three runs side by side."""
+    with running(swept) as ui:
+        browser.open(ui.address)
+        for number in range(4):
+            browser.find("a", f"trial-{number:04d}")
+        for column in ("sweep.state", "best_val_accuracy", "learning_rate"):
+            browser.find(".ag-header-cell", column)
+        browser.screenshot(swept / "table.png")
+
+        for box in browser.find_all(".ag-row .ag-selection-checkbox")[:3]:
+            box.click()
+        browser.find("button", "Compare").click()
+        browser.find("h1", "Comparing 3 Runs")
+        browser.find(".js-plotly-plot")
+        assert "best_val_accuracy" in browser.text
+
+        browser.open(f"{ui.address}&compareRunsMode=CHART")
+        browser.find("*", "Parallel Coordinates")
+        browser.find("*", "Curves, by epoch")
+        browser.find(".js-plotly-plot")
+        assert [said for said in browser.errors() if _NOBODY not in said] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_study_s_page_describes_it_and_leads_to_its_trials(
+    swept: Path, browser: Browser
+) -> None:
+    """The parent's description is a table whose links open the children."""
+    stores = Stores.in_files(swept)
+    parent, children = stores.runs()
+    best = int(parent.data.tags["sweep.best_trial"])
+    with running(swept) as ui:
+        experiment = f"http://{ui.server}/#/experiments/{parent.info.experiment_id}"
+        browser.open(f"{experiment}/runs/{parent.info.run_id}")
+        browser.find("strong", f"Best: trial {best}")
+        browser.find("button", "Show more").click()
+        link = browser.find("td a", f"{best:04d}")
+        assert link.get_attribute("href") == (
+            f"{experiment}/runs/{children[best].info.run_id}"
+        )
+        browser.open(str(link.get_attribute("href")))
+        browser.find("h1", f"trial-{best:04d}")
+        browser.find("strong", "COMPLETE")
+        assert [said for said in browser.errors() if _NOBODY not in said] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_end_of_the_command_is_that_of_all_its_processes(
+    swept: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C is a way to end it, not an error, and nothing is left."""
+    with running(swept) as ui:
+        pids = descendants(ui.process.pid)
+        assert pids
+        ui.process.send_signal(number)
+
+        assert ui.process.wait(timeout=30) == 0
+        assert not any(map(is_alive, pids))
+
+
+@pytest.mark.slow
+def test_one_port_is_listened_on_for_this_machine_alone(swept: Path) -> None:
+    """The port that is asked for, on 127.0.0.1, for pages of that host."""
+    port = free_port()
+    with running(swept, "--port", str(port)) as ui:
+        assert ui.server == f"127.0.0.1:{port}"
+        family = [ui.process.pid, *descendants(ui.process.pid)]
+        listening = {
+            connection.laddr
+            for pid in family
+            for connection in psutil.Process(pid).net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert listening == {("127.0.0.1", port)}
+        # a page of another host, whose name was made to lead here
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        page = "/ajax-api/2.0/mlflow/experiments/get?experiment_id=0"
+        connection.request("GET", page, headers={"Host": "evil.example"})
+        assert connection.getresponse().status == 403
+        connection.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_there_is_opened_and_none_is_started(
+    tmp_path: Path, swept: Path
+) -> None:
+    """The address is that of the server; the command ends at once."""
+    with running(swept) as ui:
+        uri = f"mlflow.tracking_uri=http://me:secret@{ui.server}"
+        (tmp_path / "digits.yaml").write_text(DIGITS)
+        done = subprocess.run(
+            [*COMMAND, "ui", "digits.yaml", "--set", uri, "--no-browser"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == ui.address
+
+
+def test_nothing_to_show_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command that makes something, exit code 2, and no file made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits.yaml").write_text(DIGITS)
+    result = CliRunner().invoke(app, ["ui", "digits.yaml"])
+
+    assert result.exit_code == 2
+    assert "nothing to show yet" in result.stderr
+    assert "python -m sweep run digits.yaml" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.yaml"]
+
+
+def test_an_experiment_that_mlflow_does_not_have_is_nothing_to_show(
+    folder: Path,
+) -> None:
+    """A store of other experiments is there, this one is not."""
+    (folder / "digits.yaml").write_text(DIGITS)
+    result = CliRunner().invoke(app, ["ui", "digits.yaml"])
+
+    assert result.exit_code == 2
+    assert "has no experiment 'digits'" in result.stderr
+
+
+def test_a_port_that_somebody_uses_is_refused() -> None:
+    """The message names the port and the way out."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"--port: found {port}: .*allowed"):
+            choose_port(port)
