@@ -4,6 +4,7 @@ Letters: N images, H rows, W columns, C channels, D = C * H * W values of an ima
 """
 
 import hashlib
+import math
 import os
 import uuid
 from collections.abc import Iterable
@@ -115,11 +116,7 @@ def prepare(
         raise ValueError(f"validation must be between 0 and 1, but got {validation}")
     if seed < 0:
         raise ValueError(f"seed must be >= 0, but got {seed}")
-    images, labels, total = (
-        dataset.train.images,
-        dataset.train.labels,
-        len(dataset.train.labels),
-    )
+    total = len(dataset.train.labels)
     if total < 2:
         raise DatasetError(
             f"{dataset.name} must have at least 2 training images, one to train on and "
@@ -128,6 +125,32 @@ def prepare(
     held_out = min(max(round(total * validation), 1), total - 1)
     order = np.random.default_rng(seed).permutation(total)
     val, train = order[:held_out], order[held_out:]
+    return _prepare(dataset, train, val, normalize, flip)
+
+
+def prepare_whole(dataset: Dataset, *, normalize: str, flip: bool) -> Data:
+    """Prepare images as `prepare` does, but hold out none.
+
+    Args:
+        dataset: The images.
+        normalize: As for `prepare`; measured on the whole training split.
+        flip: As for `prepare`.
+
+    Returns:
+        The arrays for training; those of the validation part are empty.
+
+    Raises:
+        ValueError: `normalize` is not known.
+    """
+    everything = np.arange(len(dataset.train.labels))
+    return _prepare(dataset, everything, everything[:0], normalize, flip)
+
+
+def _prepare(
+    dataset: Dataset, train: Labels, val: Labels, normalize: str, flip: bool
+) -> Data:
+    """Flatten the images to train and to validate on, and measure the first."""
+    images, labels = dataset.train.images, dataset.train.labels
     X_train = flatten(images[train])
     channels = images.shape[3]
     scale, shift = scale_and_shift(X_train, channels, normalize)
@@ -149,7 +172,8 @@ def prepare(
 
 def flatten(images: Images) -> Rows:
     """Turn images (N, H, W, C) into rows (N, C * H * W)."""
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
+    rows = len(images), math.prod(images.shape[1:])
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(rows)
 
 
 def fingerprint(root: Path, files: Iterable[Path], settings: str) -> str:

@@ -116,10 +116,11 @@ def decode_image_folder(
         DatasetError: A file is not an image, or two differ in size.
     """
     files = folder.files
-    first = _decode(files[0], image_size)
+    size = None if image_size is None else (image_size, image_size)
+    first = decode_image(files[0], size)
     images = np.empty((len(files), *first.shape), np.uint8)
     for done, file in enumerate(files):
-        image = _decode(file, image_size)
+        image = decode_image(file, size)
         if image.shape != first.shape:
             raise DatasetError(
                 f"images must have one size, but {files[0]} has {_size(first)} and "
@@ -136,22 +137,35 @@ def decode_image_folder(
     return Dataset("image_folder", train, test, folder.classes)
 
 
-def _decode(file: Path, image_size: int | None) -> Images:
-    """Decode one image to (H, W, 3)."""
+def decode_image(file: Path, size: tuple[int, int] | None, channels: int = 3) -> Images:
+    """Decode one image.
+
+    Args:
+        file: The file.
+        size: Rows and columns that it is resized to (bilinearly, its sides' ratio is
+            not kept); None to leave it as it is.
+        channels: C: 3 for red, green and blue, 1 for shades of grey.
+
+    Returns:
+        The image, of shape (H, W, C).
+
+    Raises:
+        DatasetError: The file is not an image.
+    """
     from PIL import Image
 
     # What PIL raises for files that are no image, cut short, damaged or absurdly large.
     errors = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     try:
         with Image.open(file) as image:
-            rgb = image.convert("RGB")
+            decoded = image.convert("RGB" if channels == 3 else "L")
     except errors as error:
         raise DatasetError(
             f"cannot decode {file}: {error}; repair or remove it"
         ) from error
-    if image_size is not None and rgb.size != (image_size, image_size):
-        rgb = rgb.resize((image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(rgb)
+    if size is not None and decoded.size != size[::-1]:
+        decoded = decoded.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(decoded).reshape(decoded.height, decoded.width, channels)
 
 
 def _size(image: Images) -> str:

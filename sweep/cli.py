@@ -159,13 +159,97 @@ def report(
         typer.echo(write(file, overrides or [], output))
 
 
+@app.command()
+def best(
+    file: File,
+    overrides: Overrides = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as JSON.")
+    ] = False,
+    evaluate: Annotated[
+        bool,
+        typer.Option("--evaluate", help="Score the test split, once, and record it."),
+    ] = False,
+    retrain: Annotated[
+        int | None,
+        typer.Option(
+            "--retrain",
+            metavar="N",
+            min=1,
+            help="Train its setting on training and validation split, with N new "
+            "seeds, and score the test split.",
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="DIR",
+            help="Write model.safetensors, model.json and model.onnx.",
+        ),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(
+            "--register",
+            metavar="NAME",
+            help="Make it the champion of that model in MLflow's registry.",
+        ),
+    ] = None,
+) -> None:
+    """Print the best trial; score, retrain, export or register it."""
+    with _errors_as_messages("stopped; what was done before is kept"):
+        from sweep.model import command
+
+        wishes = command.Wishes(evaluate, retrain or 0, export, register)
+        raise typer.Exit(command.best(file, overrides or [], as_json, wishes))
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="An export's folder, a .onnx or .safetensors file, or "
+            "models:/NAME@champion.",
+        ),
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGES...", help="Image files.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the predictions as JSON.")
+    ] = False,
+    top: Annotated[
+        int,
+        typer.Option("--top", metavar="K", min=1, help="Classes to print an image."),
+    ] = 1,
+    tracking_uri: Annotated[
+        str,
+        typer.Option(
+            "--tracking-uri",
+            envvar="MLFLOW_TRACKING_URI",
+            help="Where MLflow's registry is, for models:/.",
+        ),
+    ] = "sqlite:///mlflow.db",
+) -> None:
+    """Classify image files."""
+    with _errors_as_messages("stopped"):
+        from sweep.model import command
+
+        raise typer.Exit(command.predict(model, images, tracking_uri, top, as_json))
+
+
 @contextmanager
-def _errors_as_messages() -> Iterator[None]:
+def _errors_as_messages(
+    stopped: str = "stopped; the same command goes on from here",
+) -> Iterator[None]:
     try:
         yield
     except SweepError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
+        typer.echo(stopped, err=True)
         raise typer.Exit(130) from None

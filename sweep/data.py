@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fcnet.datasets import find_dataset, load_dataset, prepare
 from fcnet.errors import DatasetError
-from fcnet.image_data import Data, Dataset
+from fcnet.image_data import Data, Dataset, prepare_whole
 from sweep.errors import DataError
 from sweep.experiment import Experiment
 from sweep.paths import dataset_cache
@@ -50,6 +50,30 @@ def load_images(experiment: Experiment) -> Dataset:
         )
     except (DatasetError, OSError) as error:
         raise DataError(f"data: {error}") from error
+
+
+def load_whole(experiment: Experiment) -> Data:
+    """Load and measure the experiment's images, none of them held out.
+
+    Returns:
+        Training and validation split as one, and the test split.
+
+    Raises:
+        DataError: if they are missing or cannot be read, or there is no test split.
+    """
+    data, dataset = experiment.data, load_images(experiment)
+    if dataset.test is None:
+        raise no_test_split(experiment)
+    return prepare_whole(dataset, normalize=data.normalize, flip=data.flip)
+
+
+def no_test_split(experiment: Experiment) -> DataError:
+    """The error for images without a test split, where one is needed."""
+    data = experiment.data
+    return DataError(
+        f"data: {data.dataset} in {data.root} has no test split; what to do: put "
+        "images that are not in train/ into test/<class>/"
+    )
 
 
 def find_data(experiment: Experiment) -> tuple[bool, str]:

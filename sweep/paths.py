@@ -15,6 +15,8 @@ ENVIRONMENT = "environment.json"  # artifact of the study's run
 PLOTS = "plots"  # folder of artifacts of the study's run
 EVALUATION = "evaluation.json"  # artifact of the study's run
 RETRAINING = "retraining.json"  # artifact of a retraining's run
+ONNX = "model.onnx"  # in an export and in a registered model
+SAFETENSORS, ARCHITECTURE = "model.safetensors", "model.json"  # in an export
 FAILURE = "failure.txt"  # artifact of a failed trial's run
 
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fcnet.image_data import Split, flatten
 from sweep.checkpoint import Checkpoint
-from sweep.data import load_images
+from sweep.data import load_images, no_test_split
 from sweep.errors import DataError
 from sweep.experiment import Experiment
 from sweep.model.best import Best, find_best
-from sweep.model.network import score
+from sweep.model.network import Model, score
 from sweep.model.records import Record, Records
 from sweep.paths import EVALUATION
 from sweep.runs import EVALUATED
@@ -67,23 +67,22 @@ class Evaluation:
         return sum(map(sum, self.confusion))
 
 
-def evaluate(experiment: Experiment) -> tuple[Evaluation, bool]:
+def evaluate(model: Model) -> tuple[Evaluation, bool]:
     """Score the best trial on the test split, unless that was done before.
 
     Returns:
         The evaluation, and whether it is new.
 
     Raises:
-        ModelError: There is no best trial, or MLflow does not have its checkpoint.
         DataError: There is no test split, or it does not fit the checkpoint.
         StoreError: A store cannot be read or written.
     """
-    best, records = find_best(experiment), Records(experiment)
+    best, records = model.best, Records(model.experiment)
     known = _recorded(records, best)
     if known is not None and known.trial == best.trial.number:
         return known, False
-    checkpoint = records.checkpoint(best)
-    evaluation = evaluate_checkpoint(checkpoint, load_test(experiment, checkpoint))
+    test = load_test(model.experiment, model.checkpoint)
+    evaluation = evaluate_checkpoint(model.checkpoint, test, best.trial.number)
     point = ("test_accuracy", best.done, evaluation.accuracy)
     tags = {EVALUATED: str(evaluation.trial)}
     record = Record(EVALUATION, asdict(evaluation), (point,), tags)
@@ -109,10 +108,7 @@ def load_test(experiment: Experiment, checkpoint: Checkpoint) -> Split:
     """
     dataset = load_images(experiment)
     if dataset.test is None:
-        raise DataError(
-            f"data: {experiment.data.dataset} in {experiment.data.root} has no test "
-            "split; what to do: put images that are not in train/ into test/<class>/"
-        )
+        raise no_test_split(experiment)
     _, rows, columns, channels = dataset.test.images.shape
     found = dataset.classes, (channels, rows, columns)
     known = checkpoint.info.classes, checkpoint.info.image_shape
@@ -125,12 +121,13 @@ def load_test(experiment: Experiment, checkpoint: Checkpoint) -> Split:
     return dataset.test
 
 
-def evaluate_checkpoint(checkpoint: Checkpoint, test: Split) -> Evaluation:
+def evaluate_checkpoint(checkpoint: Checkpoint, test: Split, trial: int) -> Evaluation:
     """Score a checkpoint on images, without keeping anything.
 
     Args:
         checkpoint: The network.
         test: Images that it was not trained on.
+        trial: The number of the trial whose result it is.
     """
     labels = torch.from_numpy(test.labels)
     scores = score(checkpoint, torch.from_numpy(flatten(test.images)))
@@ -138,7 +135,7 @@ def evaluate_checkpoint(checkpoint: Checkpoint, test: Split) -> Evaluation:
     pairs = labels * len(classes) + predicted
     counts = torch.bincount(pairs, minlength=len(classes) ** 2)
     return Evaluation(
-        trial=checkpoint.info.number,
+        trial=trial,
         epoch=checkpoint.info.epoch,
         accuracy=int((predicted == labels).sum()) / len(labels),
         classes=classes,

@@ -1,17 +1,51 @@
-"""A checkpoint as a network that scores images, batch by batch.
+"""The best trial's network, which scores images batch by batch.
 
 Letters: N images, D values of an image, C classes.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fcnet import FullyConnectedNet, Preprocess
 from sweep.checkpoint import Checkpoint
+from sweep.experiment import Experiment
+from sweep.model.best import Best, find_best
+from sweep.model.records import Records
 
 _BATCH = 1000  # images scored at once; bounds the memory, not the result
+
+
+@dataclass(frozen=True)
+class Model:
+    """The best trial with its network.
+
+    Attributes:
+        experiment: Whose it is.
+        best: The trial.
+        checkpoint: The network after the trial's best epoch.
+    """
+
+    experiment: Experiment
+    best: Best
+    checkpoint: Checkpoint
+
+
+def best_model(experiment: Experiment) -> Model:
+    """Bring the best trial's network from MLflow.
+
+    Raises:
+        ModelError: No trial is complete, or MLflow does not have its checkpoint.
+        StoreError: A store cannot be read.
+    """
+    return bring(experiment, find_best(experiment))
+
+
+def bring(experiment: Experiment, best: Best) -> Model:
+    """Bring the network of what was found to be the best trial; see best_model."""
+    return Model(experiment, best, Records(experiment).checkpoint(best))
 
 
 def network_of(checkpoint: Checkpoint) -> FullyConnectedNet:

@@ -127,10 +127,10 @@ class Records:
         with self.reaching():
             return next(search(self.client, parent.info.experiment_id, own), None)
 
-    def write_nested(self, best: Best, name: str, kind: str, record: Record) -> Run:
+    def write_nested(self, best: Best, name: str, record: Record) -> None:
         """Keep a record as a run of its own below the study's, and end that run."""
         parent = self.parent(best)
-        tags = {PARENT: parent.info.run_id, STUDY: best.name, KIND: kind}
+        tags = {PARENT: parent.info.run_id, STUDY: best.name, KIND: record.tags[KIND]}
         of = parent.info.experiment_id
         with self.reaching():
             run = self.client.create_run(of, tags=tags, run_name=name)
@@ -141,7 +141,6 @@ class Records:
         finally:
             with self.reaching():
                 self.client.set_terminated(run.info.run_id, status)
-        return run
 
     def _trained(self, run: Run) -> Run:
         """The run of the trial that was trained, where another took over its result."""
