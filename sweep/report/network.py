@@ -82,7 +82,7 @@ def look(experiment: Experiment) -> Network:
             evaluation = recorded
         else:
             name, split = "validation", _load_validation(experiment, checkpoint)
-            evaluation = evaluate_checkpoint(checkpoint, split)
+            evaluation = evaluate_checkpoint(checkpoint, split, best.trial.number)
     except DataError as error:
         return Network(layers, units, lack=f"{error}.")
     mistakes = _mistakes(evaluation, split.images)
