@@ -18,7 +18,7 @@ from rich.text import Text
 from sweep.experiment import Experiment
 from sweep.live.board import Board
 from sweep.live.lines import ended_line
-from sweep.live.picture import Ended, Picture
+from sweep.live.picture import Ended, Picture, Standing
 from sweep.live.stray import Stray
 from sweep.live.view import draw
 from sweep.live.words import time_of_day
@@ -62,7 +62,7 @@ class Display:
         self._experiment, self._console, self._clock = experiment, console, clock
         self._is_guest = is_guest
         self._board = Board(experiment, self._now_ms(), states, ranking)
-        self._standing: str | None = None
+        self._standing: Standing | None = None
         self._lock = RLock()  # a signal may arrive while it is held
         self._live: Live | None = None
         self._open = ExitStack()
@@ -148,11 +148,11 @@ class Display:
         with self._lock:
             self._board.expect(began_ms)
 
-    def stand(self, standing: str | None) -> None:
+    def stand(self, standing: Standing | None) -> None:
         """Tell why nothing happens, in the place of times and pace; None to end it."""
         is_news, self._standing = standing != self._standing, standing
         if standing is not None and is_news and self._live is None:
-            self.say(standing)
+            self.say(f"{standing.text} {standing.command}".rstrip())
 
     @property
     def is_complete(self) -> bool:

@@ -4,9 +4,8 @@ import textwrap
 
 from rich.text import Text
 
-from sweep.live.layout import HEAD
 from sweep.live.lines import STYLES, line
-from sweep.live.picture import Picture
+from sweep.live.picture import Picture, Standing
 from sweep.live.words import duration, rate
 from sweep.trial import State
 
@@ -14,9 +13,9 @@ _WIDEST_BAR, _SHORTEST_BAR = 40, 8  # columns
 
 
 def head(
-    picture: Picture, width: int, standing: str | None, is_ascii: bool
+    picture: Picture, width: int, standing: Standing | None, is_ascii: bool
 ) -> list[Text]:
-    """As many lines as the head has.
+    """Three lines; more where a long command is told.
 
     Args:
         picture: What is known.
@@ -31,9 +30,19 @@ def head(
     _append_bar(first, picture, width, is_ascii)
     if standing is None:
         return [first, line(_times(picture)), line(_paces(picture))]
-    told = textwrap.wrap(standing, width, break_on_hyphens=False)
-    below = [line((text, "yellow")) for text in told[: HEAD - 1]]
-    return [first, *below, *(line() for _ in range(HEAD - 1 - len(below)))]
+    below = [(text, "yellow") for text in textwrap.wrap(standing.text, width)]
+    below += [(text, "") for text in _pasteable(standing.command, width)]
+    return [first, *(line(part) for part in below)]
+
+
+def _pasteable(command: str, width: int) -> list[str]:
+    """A command on several lines, which a shell takes as one."""
+    lines = textwrap.wrap(
+        command, width - 4, break_long_words=False, break_on_hyphens=False
+    )
+    return [f"  {text} \\" for text in lines[:-1]] + [
+        f"  {text}" for text in lines[-1:]
+    ]
 
 
 def _append_bar(text: Text, picture: Picture, width: int, is_ascii: bool) -> None:

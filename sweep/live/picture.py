@@ -63,6 +63,19 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Why nothing happens.
+
+    Attributes:
+        text: A sentence.
+        command: What people type to go on; empty if there is nothing left to do.
+    """
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
 class Picture:
     """A sweep at one moment.
 

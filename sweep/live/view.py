@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from sweep.live.head import head
-from sweep.live.layout import BEST, divide
+from sweep.live.layout import BEST, HEAD, divide
 from sweep.live.lines import line
-from sweep.live.picture import Picture, Warned
+from sweep.live.picture import Picture, Standing, Warned
 from sweep.live.sections import best, ended, lanes
 from sweep.live.words import time_of_day
 
@@ -20,7 +20,7 @@ def draw(
     width: int,
     height: int,
     *,
-    standing: str | None = None,
+    standing: Standing | None = None,
     is_ascii: bool = False,
 ) -> list[Text]:
     """Draw all that there is room for.
@@ -37,17 +37,19 @@ def draw(
     """
     warned = [_wrapped(warning, width) for warning in picture.warnings]
     filled = sum(map(len, warned))
-    rows = divide(height, len(picture.lanes), min(BEST, picture.wanted), filled)
+    first = head(picture, width, standing, is_ascii)
+    room = height - (len(first) - HEAD)
+    rows = divide(room, len(picture.lanes), min(BEST, picture.wanted), filled)
     above = [
-        *head(picture, width, standing, is_ascii),
+        *first,
         *lanes(picture, rows.lanes, width, is_ascii),
         *best(picture, rows.best, width),
         *ended(picture, rows.ended),
     ]
     below = _newest(warned, rows.warnings)
-    room = max(height - len(below), 0)
-    empty = [line() for _ in range(room - len(above))]
-    lines = [*above[:room], *empty, *below][:height]
+    free = max(height - len(below), 0)
+    empty = [line() for _ in range(free - len(above))]
+    lines = [*above[:free], *empty, *below][:height]
     for text in lines:
         text.truncate(width)
     return lines

@@ -9,6 +9,7 @@ from rich.console import Console
 from sweep.errors import StoreUnavailable
 from sweep.experiment import Experiment
 from sweep.live.display import Display
+from sweep.live.picture import Standing
 from sweep.live.pulse import Pulse
 from sweep.live.stored import Glance, StoredLog, StoredStudy
 from sweep.trial import EpochReport, Event
@@ -58,7 +59,8 @@ class Watch:
         try:
             glance = self._study.glance()
             if glance is None:
-                self._display.stand(f"No trials yet. To begin: {self._command}")
+                nothing = Standing("No trials yet. To begin:", self._command)
+                self._display.stand(nothing)
             else:
                 self._follow(glance)
         except StoreUnavailable as error:
@@ -108,13 +110,12 @@ class Watch:
         self._next_read_s = now_s + took_s / _SHARE
         return events
 
-    def _standing(self, glance: Glance) -> str:
+    def _standing(self, glance: Glance) -> Standing:
         if self.is_over:
-            return "All trials are there, and nobody runs it any more."
-        last = (
-            "" if glance.holder is None else f" any more (last {glance.holder.driver})"
-        )
-        return f"Nobody runs it{last}. To go on: {self._command}"
+            return Standing("All trials are there, and nobody runs it any more.")
+        driver = glance.holder and glance.holder.driver
+        last = f"any more; the last was {driver}" if driver else "now"
+        return Standing(f"Nobody runs it {last}. To go on:", self._command)
 
 
 def watch(experiment: Experiment, console: Console, command: str) -> bool:

@@ -153,6 +153,14 @@ def test_the_status_of_a_sweep_that_never_ran_is_empty(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_watching_and_json_exclude_each_other(file: Path) -> None:
+    """One is for people and goes on, the other for programs and ends."""
+    result = call("status", str(file), "--watch", "--json")
+
+    assert result.exit_code == 2
+    assert "--watch is for people, --json for programs" in result.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`--help` answers without the libraries that take seconds to import."""
     heavy = {"torch", "ray", "mlflow", "optuna", "numpy", "pydantic"}
