@@ -22,9 +22,13 @@ class Artifacts:
 
     def put_text(self, run: RunId, name: str, content: str) -> None:
         """Write a text file; its name may have folders."""
+        self.put_bytes(run, name, content.encode())
+
+    def put_bytes(self, run: RunId, name: str, content: bytes) -> None:
+        """Write a file; its name may have folders."""
         with tempfile.TemporaryDirectory() as temporary:
             local = Path(temporary) / PurePosixPath(name).name
-            local.write_text(content)
+            local.write_bytes(content)
             self.put_file(run, name, local)
 
     def put_file(self, run: RunId, name: str, local: Path) -> None:

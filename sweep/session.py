@@ -143,6 +143,7 @@ def _run(
             is_sent = recorder.close()
             if is_sent and status is not None:
                 tracker.close("KILLED" if interrupt() else status, usage.share)
+                tracker.draw(partial(_say, console))
     if not is_sent:
         raise StoreUnavailable(
             f"the study is stored, but MLflow did not answer: {study.folder} keeps "

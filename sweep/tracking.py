@@ -21,7 +21,7 @@ from sweep.event_log import mark_sent, read_events, sent
 from sweep.experiment import Experiment
 from sweep.notes import trial_note
 from sweep.opening import Opening
-from sweep.paths import CHECKPOINT, FAILURE, checkpoint_file, without_password
+from sweep.paths import CHECKPOINT, FAILURE, PLOTS, checkpoint_file, without_password
 from sweep.run_writers import RunId, make_run_writer
 from sweep.runs import (
     KIND,
@@ -139,6 +139,22 @@ class Tracker:
         """
         try:
             self._study.close(status, utilisation)
+        except (MlflowException, DatabaseError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def put_plots(self, plots: Mapping[str, bytes]) -> None:
+        """Keep plots with the study's run, in place of earlier ones.
+
+        Args:
+            plots: PNGs by name.
+
+        Raises:
+            StoreUnavailable: if MLflow does not take them now.
+        """
+        try:
+            for name, content in plots.items():
+                file = f"{PLOTS}/{name}.png"
+                self._artifacts.put_bytes(self._study.run, file, content)
         except (MlflowException, DatabaseError, OSError) as error:
             raise self._unavailable(error) from error
 

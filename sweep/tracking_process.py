@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from sweep.errors import SweepError, SweepFailed
 from sweep.experiment import Experiment
 from sweep.opening import Opening
 from sweep.trial import PastTrial
+
+_LONGEST_DRAWING_S = 30.0
 
 
 class TrackerProcess:
@@ -39,6 +42,7 @@ class TrackerProcess:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
         self._pipe = Connection(ours.detach())
+        self._say_of_plots: Callable[[str], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -75,10 +79,35 @@ class TrackerProcess:
         """End the study's run; see Tracker.close."""
         self._call("close", status, utilisation)
 
+    def draw(self, say: Callable[[str], None]) -> None:
+        """Have the study's plots drawn while others clean up; `stop` waits for them.
+
+        Args:
+            say: Prints a line for people, should there be no plots.
+        """
+        with suppress(OSError):
+            self._pipe.send(("draw", ()))
+            self._say_of_plots = say
+
     def stop(self) -> None:
-        """End the process."""
+        """End the process, when its plots are drawn."""
+        if self._say_of_plots is not None:
+            self._end_drawing(self._say_of_plots)
         self._pipe.close()
         self._process.wait()
+
+    def _end_drawing(self, say: Callable[[str], None]) -> None:
+        try:
+            if self._pipe.poll(_LONGEST_DRAWING_S):
+                answer = self._pipe.recv()
+            else:
+                self._process.kill()  # all else is written
+                answer = SweepFailed(f"not done in {_LONGEST_DRAWING_S:.0f} s")
+        except (EOFError, OSError):
+            answer = SweepFailed("the process that draws them has died")
+        if isinstance(answer, SweepError):
+            reason = str(answer).strip().splitlines()[-1]  # of a traceback
+            say(f"MLflow has no plots of this study: {reason}")
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:

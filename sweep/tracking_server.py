@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,10 +23,17 @@ def serve(pipe: Connection) -> None:
     """Answer calls until the other end is closed."""
     methods: dict[str, Callable[..., Any]] = {"check": read_runs}
 
+    def draw(experiment: Experiment, tracker: Tracker) -> None:
+        # it takes a second to import, and sweeps start with this process
+        from sweep.plots.images import images
+
+        tracker.put_plots(images(experiment))
+
     def open_tracker(experiment: Experiment, opening: Opening) -> bool:
         tracker = Tracker(experiment, opening)
         calls = tracker.send, tracker.rebuild, tracker.close
         methods.update((call.__name__, call) for call in calls)
+        methods["draw"] = partial(draw, experiment, tracker)
         return tracker.is_missing_runs
 
     methods["open"] = open_tracker

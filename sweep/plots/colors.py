@@ -25,6 +25,7 @@ _INK = {"light": "#1B1F24", "dark": "#E7EAEE"}
 _MUTED = {"light": "#5B6470", "dark": "#9AA4B1"}
 _GRID = {"light": "#E4E7EB", "dark": "#2B313A"}
 _CARD = {"light": "#FFFFFF", "dark": "#1A1E24"}
+_FULL = {"light": COLORS[State.COMPLETE], "dark": "#56B4E9"}
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -37,6 +38,7 @@ def template(scheme: Scheme) -> dict[str, Any]:
         "linecolor": _GRID[scheme],
         "zeroline": False,
         "automargin": True,
+        "exponentformat": "power",
         "title": {"font": {"color": _MUTED[scheme], "size": 12}},
         "tickfont": {"color": _MUTED[scheme], "size": 11},
     }
@@ -50,13 +52,22 @@ def template(scheme: Scheme) -> dict[str, Any]:
         "xaxis": axis,
         "yaxis": axis,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": _MUTED[scheme],
+            "activecolor": _FULL[scheme],
+        },
         "hoverlabel": {
             "bgcolor": _CARD[scheme],
             "bordercolor": _GRID[scheme],
             "font": {"color": _INK[scheme]},
         },
     }
-    return {"layout": layout}
+    # plotly.js 4.1 hangs where a contour shares the colours of `coloraxis`
+    contour = [{"colorscale": scale}]
+    shares = [[0.0, _CARD[scheme]], [1.0, _FULL[scheme]]]
+    data = {"contour": contour, "heatmap": [{"colorscale": shares}]}
+    return {"layout": layout, "data": data}
 
 
 def _colorbar(scheme: Scheme) -> dict[str, Any]:

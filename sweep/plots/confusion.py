@@ -30,7 +30,9 @@ def confusion_matrix(
         texttemplate="%{customdata}" if len(names) <= _MOST_WRITTEN else None,
         xgap=1,
         ygap=1,
-        coloraxis="coloraxis",
+        zmin=0,
+        zmax=1,
+        showscale=False,
         hovertemplate=_HOVER,
     )
     figure = go.Figure(cells)
@@ -39,7 +41,6 @@ def confusion_matrix(
         title="Confusion matrix",
         xaxis={"title": "taken for", **side},
         yaxis={"title": "is", "autorange": "reversed", **side},
-        coloraxis={"showscale": False, "cmin": 0, "cmax": 1},
         height=max(360, min(760, 130 + 40 * len(names))),
     )
     return figure

@@ -95,7 +95,9 @@ def _surface(
             ncontours=12,
             line_width=0,
             hoverinfo="skip",
-            **_COLORS,
+            showscale=False,
+            zmin=values.min(),
+            zmax=values.max(),
         )
     ]
 

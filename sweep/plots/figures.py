@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-import optuna
 import plotly.graph_objects as go
 
 from sweep.experiment import Experiment
@@ -43,23 +42,12 @@ def draw(data: StudyData, spans: Sequence[Span]) -> dict[str, go.Figure]:
     return drawn
 
 
-def weights(data: StudyData) -> dict[str, float]:
-    """The importance of each searched setting, largest first; empty if unknown.
-
-    Two complete trials with different values are needed to tell.
-    """
-    values = {trial.value for trial in data.trials(State.COMPLETE)}
-    if len(values) < 2 or not data.searched:
-        return {}
-    return optuna.importance.get_param_importances(data.study)
-
-
 def _plots(data: StudyData, spans: Sequence[Span]) -> Iterator[tuple[str, go.Figure]]:
     if data.valued():
         yield "history", history(data)
     if any(trial.intermediate_values for trial in data.trials()):
         yield "learning_curves", learning_curves(data)
-    ranked = weights(data)
+    ranked = data.weights()
     if ranked:
         yield "importances", importances(data)
     if data.searched and data.valued():

@@ -20,24 +20,28 @@ _ABSENT = "none"
 
 def parallel_coordinates(data: StudyData) -> go.Figure:
     """A line for each trial with a value; drag along an axis to choose among them."""
-    trials = data.valued()
-    values = [float(trial.value or 0.0) for trial in trials]
-    of, tried = data.distributions, {name for t in trials for name in t.params}
-    names = [name for name in data.searched if name in tried]
-    axes = [_dimension(of[name], name, trials) for name in names]
+    values = [float(trial.value or 0.0) for trial in data.valued()]
     accuracy = {"label": "accuracy", "values": values, "tickformat": ".3f"}
     figure = go.Figure(
         go.Parcoords(
             line={"color": values, "coloraxis": "coloraxis"},
-            dimensions=[*axes, accuracy],
+            dimensions=[*dimensions(data), accuracy],
         )
     )
     figure.update_layout(
         title="Parallel coordinates",
         coloraxis={"colorbar": {"title": None, "tickformat": ".3f"}},
-        margin={"t": 90},
+        margin={"l": 64, "r": 48, "t": 56, "b": 24},
     )
     return figure
+
+
+def dimensions(data: StudyData) -> list[dict[str, Any]]:
+    """An axis for each setting that a trial with a value has, as plotly takes them."""
+    trials, of = data.valued(), data.distributions
+    tried = {name for trial in trials for name in trial.params}
+    names = [name for name in data.searched if name in tried]
+    return [_dimension(of[name], name, trials) for name in names]
 
 
 def _dimension(

@@ -53,6 +53,16 @@ class StudyData:
         named = [name for name in self.experiment.space if name in seen]
         return named + sorted(seen.difference(named))
 
+    def weights(self) -> dict[str, float]:
+        """The importance of each searched setting, largest first; empty if unknown.
+
+        Two complete trials with different values are needed to tell.
+        """
+        values = {trial.value for trial in self.trials(State.COMPLETE)}
+        if len(values) < 2 or not self.searched:
+            return {}
+        return optuna.importance.get_param_importances(self.study)
+
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """What each searched setting was drawn from."""

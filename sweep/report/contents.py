@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sweep.errors import ModelError
 from sweep.experiment import Experiment
 from sweep.plots.confusion import confusion_matrix
-from sweep.plots.figures import draw, weights
+from sweep.plots.figures import draw
 from sweep.plots.spans import Busy, busy, read_spans
 from sweep.plots.study_data import StudyData, read_study
 from sweep.report.network import Network, look
@@ -153,7 +153,7 @@ def _network(experiment: Experiment) -> tuple[Network | None, str]:
 
 
 def _searched(data: StudyData) -> tuple[Searched, ...]:
-    importance = weights(data)
+    importance = data.weights()
     best = data.summary.best
     hparams = {} if best is None else best.hparams
     return tuple(
@@ -163,8 +163,17 @@ def _searched(data: StudyData) -> tuple[Searched, ...]:
 
 
 def _constants(experiment: Experiment) -> dict[str, HParam]:
-    settings = experiment.settings.items()
-    return {k: v for k, v in settings if not isinstance(v, Distribution)}
+    """Those that a trial can have; momentum, say, only with a rule that has one."""
+    settings, searched = experiment.settings, experiment.space
+    conditions = {key: experiment.condition(key) for key in settings}
+    constants = {k: v for k, v in settings.items() if not isinstance(v, Distribution)}
+    return {
+        key: value
+        for key, value in constants.items()
+        if (condition := conditions[key]) is None
+        or condition.key in searched
+        or condition.holds(constants)
+    }
 
 
 def _endings(data: StudyData) -> tuple[Ended, ...]:

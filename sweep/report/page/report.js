@@ -2,7 +2,11 @@
 // A plot is drawn when it comes near to what is seen, so that the page opens at once.
 const templates = JSON.parse(document.getElementById("templates").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const config = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+const config = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+};
 const plots = [...document.querySelectorAll(".plot")];
 const drawn = new Set();
 
