@@ -1,6 +1,5 @@
 """The command line: its words and its exit codes; commands.py does the work."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.errors import SweepError
+from sweep.library_settings import library_settings
 
 app = typer.Typer(
     help="Hyperparameter sweeps of fully connected networks: Optuna proposes, Ray "
@@ -55,18 +55,8 @@ WatchIt = Annotated[
 
 def main() -> None:
     """Run the command line."""
-    # the libraries look at these when they are imported
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # what waits for MLflow waits on disk, not in its client
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # under `uv run`, Ray would build an environment for each worker: minutes
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    app()
+    with library_settings():
+        app()
 
 
 @app.command()

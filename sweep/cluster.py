@@ -40,6 +40,11 @@ def connect(address: str) -> tuple[float, float]:
     return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
 
 
+def is_connected() -> bool:
+    """Whether this process has joined a cluster."""
+    return bool(ray.is_initialized())
+
+
 def _check_reachable(address: str) -> None:
     # ray.init would go on trying for a minute
     host, _, port = address.rpartition(":")

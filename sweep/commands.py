@@ -8,11 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from sweep.cluster import local_cpus
+from sweep.conduct import check_stores, conduct
 from sweep.config import load
-from sweep.databases import check_sqlite
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
-from sweep.launch import launched
 from sweep.live.tables import (
     counts_line,
     inputs_line,
@@ -21,7 +20,6 @@ from sweep.live.tables import (
 )
 from sweep.paths import without_password
 from sweep.plan import plan_workers
-from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
 
 
@@ -48,22 +46,7 @@ def run(
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
     console = Console(stderr=as_json, highlight=False, quiet=quiet)
     interrupt = Interrupt(console.print)
-    with (
-        console.status("starting Ray, its workers and the stores") as starting,
-        TrackerProcess(experiment) as tracker,
-        launched(experiment.ray.address) as resources,
-    ):
-        from sweep.session import run_sweep
-
-        summary = run_sweep(
-            experiment,
-            resources,
-            tracker,
-            console,
-            interrupt,
-            starting.stop,
-            fresh=fresh,
-        )
+    summary = conduct(experiment, console, interrupt, fresh=fresh)
     _print_summary(console, experiment, summary)
     _print_how_to_look(console, experiment)
     if as_json:
@@ -119,8 +102,7 @@ def watch(file: Path, overrides: Sequence[str]) -> int:
 
 def _load(file: Path, overrides: Sequence[str]) -> Experiment:
     experiment = load(file, overrides)
-    check_sqlite("study.storage", experiment.study.storage)
-    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    check_stores(experiment)
     return experiment
 
 

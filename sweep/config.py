@@ -26,7 +26,22 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         ConfigError: naming for each mistake file, line, key, found and allowed.
     """
-    source = read_yaml(path, overrides)
+    return _checked(read_yaml(path, overrides))
+
+
+def check(values: Mapping[str, Any]) -> Experiment:
+    """Check an experiment that was made in Python, as one of a file is.
+
+    Args:
+        values: Its sections by name, as dicts or as their classes.
+
+    Raises:
+        ConfigError: naming for each mistake key, found and allowed.
+    """
+    return _checked(YamlFile(Path("Experiment"), dict(values), {}))
+
+
+def _checked(source: YamlFile) -> Experiment:
     try:
         experiment = Experiment.model_validate(source.values)
     except ValidationError as error:

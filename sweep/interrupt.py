@@ -1,10 +1,26 @@
 """Ctrl-C and SIGTERM: the first one asks the sweep to end well, the second insists."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Have the signals mean afterwards what they meant before."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 class Interrupt:
@@ -24,12 +40,22 @@ class Interrupt:
         self._signal: int | None = None
 
     @property
+    def number(self) -> int | None:
+        """The signal's number; None if there was none."""
+        return self._signal
+
+    @property
     def exit_code(self) -> int | None:
         """128 and the signal's number, as shells count; None if there was none."""
         return None if self._signal is None else 128 + self._signal
 
     def listen(self) -> None:
-        """Take the signals over; to be called after ray.init, which takes SIGTERM."""
+        """Take the signals over; to be called after ray.init, which takes SIGTERM.
+
+        In another thread than the main one nothing is done: signals are not for it.
+        """
+        if current_thread() is not main_thread():
+            return
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from threading import Thread
 
-from sweep.cluster import connect, disconnect
+from sweep.cluster import connect, disconnect, is_connected
+from sweep.errors import ClusterError
 
 
 @contextmanager
@@ -19,8 +20,14 @@ def launched(address: str) -> Iterator[tuple[float, float]]:
         The CPU cores and GPUs there are.
 
     Raises:
-        ClusterError: if there is no cluster at that address.
+        ClusterError: if there is no cluster at that address, or this process has
+            joined one.
     """
+    if is_connected():
+        raise ClusterError(
+            "this process has joined a Ray cluster already; what to do: ray.shutdown() "
+            "before the run, or a run in a process of its own"
+        )
     # Ray's processes end with the thread that starts them, so the other does the rest
     importing = Thread(target=import_module, args=("sweep.session",), daemon=True)
     importing.start()

@@ -62,6 +62,23 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     return RunIds(experiment_id, _run_id(parent), _run_id(found))
 
 
+def read_trial_runs(experiment: Experiment, runs: RunIds) -> dict[int, str]:
+    """The ids of the runs of a study's trials, by the trials' numbers.
+
+    Raises:
+        StoreError: if MLflow cannot be reached.
+    """
+    if runs.experiment_id is None or runs.parent_run_id is None:
+        return {}
+    own = f"tags.`{PARENT}` = '{runs.parent_run_id}'"
+    try:
+        client = MlflowClient(experiment.mlflow.tracking_uri)
+        found = search(client, runs.experiment_id, own)
+        return {int(run.data.tags[TRIAL]): run.info.run_id for run in found}
+    except (MlflowException, DatabaseError, OSError) as error:
+        raise cannot_open(experiment.mlflow.tracking_uri, error) from error
+
+
 def cannot_open(uri: str, error: Exception) -> StoreError:
     """The error for a store that MLflow does not open."""
     return StoreError(

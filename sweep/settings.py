@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweep.distributions import Check, is_number, read_distribution
+from sweep.distributions import Check, as_yaml, is_number, read_distribution
 from sweep.json_schema import Schema, any_of, setting
 from sweep.space import Distribution
 from sweep.trial import HParam
@@ -165,6 +165,7 @@ def _setting(
     check: Check, constant: Schema, kinds: Sequence[str], allowed: str
 ) -> Reader:
     def read(value: Any) -> HParam | Distribution:
+        value = as_yaml(value)  # a distribution that was made in Python is checked, too
         if not isinstance(value, Mapping):
             try:
                 return check(value)

@@ -1,0 +1,113 @@
+"""What a study has found, as tables and figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import pandas as pd
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial
+
+from sweep.distributions import nearest
+from sweep.errors import UsageError
+from sweep.experiment import Experiment
+from sweep.plots.figures import draw
+from sweep.plots.spans import read_spans
+from sweep.plots.study_data import StudyData, read_study
+from sweep.runs import RunIds, read_runs, read_trial_runs
+from sweep.summary import to_record
+from sweep.trial import State, StudySummary, TrialRecord
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A study at the moment when it was read.
+
+    Attributes:
+        experiment: What was run.
+        summary: How many trials are in each state, and the best ones.
+        runs: Where the study is in MLflow.
+    """
+
+    experiment: Experiment
+    summary: StudySummary
+    runs: RunIds
+    _data: StudyData
+
+    @classmethod
+    def read(cls, experiment: Experiment) -> Self:
+        """Read what the stores say of an experiment, changing and running nothing.
+
+        Raises:
+            StoreError: if it has not been run, or a store cannot be read.
+        """
+        data = read_study(experiment)
+        best = data.summary.best
+        number = None if best is None else best.number
+        runs = read_runs(experiment, data.summary.study, number)
+        return cls(experiment, data.summary, runs, data)
+
+    def __repr__(self) -> str:
+        counts = ((state.value, self.counts[state]) for state in State)
+        states = ", ".join(f"{count} {state}" for state, count in counts if count)
+        best = self.best
+        found = f", best: {best.value} (trial {best.number})" if best else ""
+        return f"<Result of {self.experiment.name}: {states or 'no trials'}{found}>"
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial that is COMPLETE; None if none is."""
+        return self.summary.best
+
+    @property
+    def counts(self) -> Mapping[State, int]:
+        """Number of trials by state."""
+        return self.summary.counts
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """A row for each trial, by its number.
+
+        Its columns are `state`, `value`, `epoch`, each searched setting by its name,
+        `seconds`, `reason` and `run_id`.
+        """
+        run_ids = read_trial_runs(self.experiment, self.runs)
+        rows = [self._row(trial, run_ids) for trial in self._data.trials()]
+        columns = ["state", "value", "epoch", *self.experiment.space]
+        columns += ["seconds", "reason", "run_id"]
+        return pd.DataFrame(rows, columns=["number", *columns]).set_index("number")
+
+    def figures(self) -> dict[str, go.Figure]:
+        """Every plot that there is something to show for, by name."""
+        return draw(self._data, read_spans(self.experiment, self.summary.study))
+
+    def plot(self, name: str = "history") -> go.Figure:
+        """One plot.
+
+        Raises:
+            UsageError: if there is none of that name; it names those that there are.
+        """
+        figures = self.figures()
+        if name not in figures:
+            close = nearest(name, list(figures))
+            hint = f" (did you mean {close}?)" if close else ""
+            raise UsageError(
+                f"plot: found {name!r}; allowed: {', '.join(figures) or 'none'}{hint}"
+            )
+        return figures[name]
+
+    def _row(self, trial: FrozenTrial, run_ids: Mapping[int, str]) -> dict[str, Any]:
+        record = to_record(self.experiment, trial)
+        seconds = None if trial.duration is None else trial.duration.total_seconds()
+        searched = (key for key in self.experiment.space if key in record.hparams)
+        return {
+            "number": record.number,
+            "state": record.state.value,
+            "value": record.value,
+            "epoch": record.epoch,
+            **{key: record.hparams[key] for key in searched},
+            "seconds": seconds,
+            "reason": record.reason,
+            "run_id": run_ids.get(record.number),
+        }
