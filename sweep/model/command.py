@@ -22,7 +22,7 @@ from sweep.model.printing import (
     evaluation_lines,
     export_line,
     place_lines,
-    predictions_table,
+    prediction_lines,
     registered_line,
     retraining_lines,
 )
@@ -108,7 +108,7 @@ def predict(
     if as_json:
         print(json.dumps([_prediction_json(p, top) for p in predictions]))
     else:
-        Console(highlight=False).print(predictions_table(predictions, top))
+        print(prediction_lines(predictions, top))
     return 0
 
 

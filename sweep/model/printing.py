@@ -92,19 +92,17 @@ def registered_line(registered: Registered, tracking_uri: str) -> str:
     )
 
 
-def predictions_table(predictions: Sequence[Prediction], top: int) -> Table:
-    """The likeliest classes of each image."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("image", overflow="fold")
-    for place in range(1, min(top, len(predictions[0].ranking)) + 1):
-        table.add_column("class" if place == 1 else f"class {place}", overflow="fold")
-        table.add_column("prob.", justify="right", no_wrap=True)
-    for prediction in predictions:
-        cells = [prediction.file]
-        for name, probability in prediction.ranking[:top]:
-            cells += [name, f"{probability:.3f}"]
-        table.add_row(*cells)
-    return table
+def prediction_lines(predictions: Sequence[Prediction], top: int) -> str:
+    """The likeliest classes of each image, and their probabilities."""
+    rows = [_cells(prediction, top) for prediction in predictions]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(padded)
+
+
+def _cells(prediction: Prediction, top: int) -> list[str]:
+    likeliest = prediction.ranking[:top]
+    return [prediction.file, *(f"{name} {share:.3f}" for name, share in likeliest)]
 
 
 def _when(time_ms: int) -> str:

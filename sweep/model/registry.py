@@ -144,7 +144,8 @@ def _create(
     client.log_outputs(best.run_id, [output])
     return client.create_model_version(
         name,
-        f"models:/{logged.model_id}",
+        # not models:/..., which MLflow looks up in the store that is its default
+        logged.artifact_location,
         run_id=best.run_id,
         tags=facts,
         description=_sentence(best),

@@ -55,13 +55,14 @@ def _content(model: str, tracking_uri: str) -> bytes:
 
 
 def _registered(model: str, tracking_uri: str) -> bytes:
+    which = _parse(model)
     check_sqlite("--tracking-uri", tracking_uri)
     database = sqlite_file(tracking_uri)
     if database is not None and not database.exists():
         raise _not_registered(model, tracking_uri, f"no such file: {database}")
     try:
         client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
-        found = _version(client, model)
+        found = _find(client, *which)
         # of models:/ itself, MLflow looks in the store that is its default
         uri = client.get_model_version_download_uri(found.name, found.version)
         artifacts: Any = get_artifact_repository(uri, tracking_uri, tracking_uri)
@@ -71,15 +72,22 @@ def _registered(model: str, tracking_uri: str) -> bytes:
         raise _not_registered(model, tracking_uri, first_line(error)) from error
 
 
-def _version(client: MlflowClient, model: str) -> ModelVersion:
-    """The version that `models:/NAME@ALIAS` or `models:/NAME/VERSION` means."""
-    name, mark, which = model.removeprefix("models:/").rpartition("@")
-    if mark:
-        return client.get_model_version_by_alias(name, which)
-    name, _, which = model.removeprefix("models:/").rpartition("/")
-    if not (name and which.isdigit()):
+def _find(client: MlflowClient, name: str, alias: str, version: str) -> ModelVersion:
+    if alias:
+        return client.get_model_version_by_alias(name, alias)
+    return client.get_model_version(name, version)
+
+
+def _parse(model: str) -> tuple[str, str, str]:
+    """Name, alias and version of a model; one of the last two is empty."""
+    place = model.removeprefix("models:/")
+    name, _, alias = place.rpartition("@")
+    if name and alias:
+        return name, alias, ""
+    name, _, version = place.rpartition("/")
+    if not (name and version.isdigit()):
         raise ModelError(f"{model}: allowed: models:/NAME@ALIAS, models:/NAME/VERSION")
-    return client.get_model_version(name, which)
+    return name, "", version
 
 
 def _not_registered(model: str, tracking_uri: str, reason: str) -> ModelError:

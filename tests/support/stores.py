@@ -86,11 +86,11 @@ class Stores:
         assert experiment is not None
         found = self.client.search_runs([experiment.experiment_id])
         [parent] = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
-        children = [run for run in found if run is not parent]
+        nested = [run for run in found if run is not parent]
         assert all(
-            run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-            for run in children
+            run.data.tags["mlflow.parentRunId"] == parent.info.run_id for run in nested
         )
+        children = [run for run in nested if run.data.tags["sweep.kind"] == "trial"]
         by_number = {int(run.data.tags["sweep.trial"]): run for run in children}
         assert len(by_number) == len(children), "a trial has two runs"
         return parent, by_number
