@@ -23,6 +23,9 @@ experiments in this repository tells them where it is:
 # yaml-language-server: $schema=../docs/experiment.schema.json
 ```
 
+The path is relative to the YAML. `python -m sweep.reference FOLDER` writes the schema,
+and this page, anywhere else.
+
 Some mistakes only `python -m sweep check FILE` finds: a range whose ends are swapped,
 a trial in `enqueue` that is outside of the space, a distribution that has no grid under
 `sampler: grid`.
