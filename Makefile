@@ -2,10 +2,11 @@
 # make test   the tests; CI=1 make test       make check   format, lint, types
 #             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew
+# make docs   docs/reference.md and the schema for editors, from the code
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
 
-.PHONY: run test check env lock clean
+.PHONY: run test check docs env lock clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -18,6 +19,9 @@ check: .venv/test-installed
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+docs: env
+	.venv/bin/python -m sweep.reference docs
 
 env: .venv/installed
 

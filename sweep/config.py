@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from sweep.distributions import as_yaml, nearest
 from sweep.errors import ConfigError
-from sweep.experiment import Experiment, Solver
-from sweep.settings import as_yaml, nearest
+from sweep.experiment import Experiment
+from sweep.sections import Section, Solver
 from sweep.space import Condition, Distribution, Setting
 from sweep.yaml_file import Location, YamlFile, read_yaml
+
+_Contradiction = tuple[Location, Any, str]  # where, found, allowed
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -52,8 +55,27 @@ def _checked(source: YamlFile) -> Experiment:
     raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
-def _contradictions(experiment: Experiment) -> Iterator[tuple[Location, Any, str]]:
-    """Settings that are each right but do not go together: location, found, allowed."""
+def _contradictions(experiment: Experiment) -> Iterator[_Contradiction]:
+    """Settings that are each right but do not go together."""
+    yield from _wrong_company(experiment)
+    yield from _wrong_queue(experiment)
+    yield from _wrong_search(experiment)
+
+
+def _wrong_company(experiment: Experiment) -> Iterator[_Contradiction]:
+    data, model, study = experiment.data, experiment.model, experiment.study
+    if data.image_size is not None and data.dataset != "image_folder":
+        allowed = "none, but with dataset: image_folder"
+        yield ("data", "image_size"), data.image_size, allowed
+    if None not in (model.hidden_dim, model.hidden_dims):
+        found = as_yaml(model.hidden_dim)
+        yield ("model", "hidden_dim"), found, "hidden_dim or hidden_dims, not both"
+    if study.storage == experiment.mlflow.tracking_uri:
+        allowed = "a database of its own: Optuna and MLflow both keep a table there"
+        yield ("study", "storage"), study.storage, allowed
+
+
+def _wrong_queue(experiment: Experiment) -> Iterator[_Contradiction]:
     space = experiment.space
     for index, queued in enumerate(experiment.study.enqueue):
         for key, value in queued.items():
@@ -62,13 +84,10 @@ def _contradictions(experiment: Experiment) -> Iterator[tuple[Location, Any, str
                 yield location, key, f"a searched setting: {_names(space)}"
             elif not space[key].contains(value):
                 yield location, value, str(space[key])
-    if experiment.study.storage == experiment.mlflow.tracking_uri:
-        allowed = "a database of its own: Optuna and MLflow both keep a table there"
-        yield ("study", "storage"), experiment.study.storage, allowed
-    if experiment.model.hidden_dim is not None and experiment.model.hidden_dims:
-        found = as_yaml(experiment.model.hidden_dim)
-        yield ("model", "hidden_dim"), found, "hidden_dim or hidden_dims, not both"
-    for key, distribution in space.items():
+
+
+def _wrong_search(experiment: Experiment) -> Iterator[_Contradiction]:
+    for key, distribution in experiment.space.items():
         section = "solver" if key in Solver.model_fields else "model"
         condition = experiment.condition(key)
         if condition is not None and not _may_hold(condition, experiment.settings):
@@ -88,7 +107,7 @@ def _may_hold(condition: Condition, settings: Mapping[str, Setting]) -> bool:
 
 def _not_on_a_grid(
     location: Location, distribution: Distribution, condition: Condition | None
-) -> Iterator[tuple[Location, Any, str]]:
+) -> Iterator[_Contradiction]:
     if not distribution.grid():
         allowed = "with sampler: grid, a choice or a range with a step, no log"
         yield location, str(distribution), allowed
@@ -98,7 +117,8 @@ def _not_on_a_grid(
 
 
 def _explain(source: YamlFile, error: dict[str, Any]) -> str:
-    location: Location = error["loc"]
+    # <list> or <section> tells of which kind a value was, and is no key
+    location: Location = tuple(p for p in error["loc"] if not str(p).startswith("<"))
     if error["type"] == "extra_forbidden":
         return _unknown_key(source, location)
     if error["type"] == "missing":
@@ -116,6 +136,8 @@ def _allowed(error: dict[str, Any]) -> str:
             allowed = str(context["error"])
         case "bool_type":
             allowed = "true or false"
+        case "too_short":
+            allowed = "a list that is not empty"
         case "string_too_short":
             allowed = "text that is not empty"
         case "string_pattern_mismatch":
@@ -129,14 +151,22 @@ def _allowed(error: dict[str, Any]) -> str:
 
 
 def _unknown_key(source: YamlFile, location: Location) -> str:
-    section: Any = Experiment
+    section: type[Section] = Experiment
     for part in location[:-1]:
-        section = section.model_fields[part].annotation
+        section = next(_sections(section.model_fields[str(part)].annotation))
     allowed = list(section.model_fields)
     return (
         f"{source.where(location)}: {_dotted(location)}: unknown key; "
         f"allowed: {_names(allowed)}{_hint(str(location[-1]), allowed)}"
     )
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    """The sections that a value may be, of all that it may be."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def _problem(source: YamlFile, location: Location, found: Any, allowed: str) -> str:

@@ -75,7 +75,9 @@ def read_trial_runs(experiment: Experiment, runs: RunIds) -> dict[int, str]:
     try:
         client = MlflowClient(tracking_address(experiment))
         found = search(client, runs.experiment_id, own)
-        return {int(run.data.tags[TRIAL]): run.info.run_id for run in found}
+        # what was trained anew is below the study, too, but is no trial
+        trials = (run for run in found if TRIAL in run.data.tags)
+        return {int(run.data.tags[TRIAL]): run.info.run_id for run in trials}
     except (MlflowException, DatabaseError, OSError) as error:
         raise cannot_open(experiment.mlflow.tracking_uri, error) from error
 

@@ -153,6 +153,14 @@ Space = Mapping[str, Distribution]
 Setting = HParam | Distribution
 
 
+def largest(setting: Setting) -> int:
+    """The largest whole number that a setting may have."""
+    if isinstance(setting, IntRange):
+        return setting.high
+    options = setting.options if isinstance(setting, Choice) else (setting,)
+    return max(int(option) for option in options if not isinstance(option, FloatRange))
+
+
 def _middle(range_: Range) -> float:
     if range_.log:
         return math.sqrt(range_.low * range_.high)

@@ -23,7 +23,7 @@ from sweep.slots import Slot
 from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
 from sweep.worker_process import Answer, MakeWork, start_worker
 
-_READY_S = 120.0  # how long the first worker may take to start
+_READY_S = 120.0  # how long a worker may take to start
 _LOOK_S = 1.0  # from one look at the nodes to the next
 
 
@@ -52,7 +52,8 @@ class RayPool:
             make_work: Called in each worker with its task, a torch device and a number
                 of threads; importable by its name there.
             patience_s: How long a worker may take for an epoch of its trials, in
-                seconds; then it is taken for lost. Also how long there may be none.
+                seconds; then it is taken for lost. Also how long there may be none,
+                if it is longer than a worker may take to start.
             cost: What an epoch of a trial costs, in any unit.
             clock: Seconds since any fixed moment.
             look: Returns the nodes there are.
@@ -200,12 +201,13 @@ class RayPool:
             ClusterError: if there has been no worker for too long.
         """
         now = self._clock()
+        longest = max(self._patience_s, _READY_S)
         if any(slot.is_ready for slot in self._slots):
             self._ready_at = now
-        elif now - self._ready_at > self._patience_s:
+        elif now - self._ready_at > longest:
             raise ClusterError(
-                f"no worker has been ready for {self._patience_s:g} s (ray.patience); "
-                "the same command goes on once the cluster has room"
+                f"no worker has been ready for {longest:g} s; the same command goes on "
+                "once the cluster has room"
             )
         if now - self._looked_at < _LOOK_S:
             return []

@@ -10,7 +10,19 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"errors"},
-    {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
+    {
+        "paths",
+        "trial",
+        "space",
+        "yaml_file",
+        "json_schema",
+        "distributions",
+        "settings",
+        "kinds",
+        "sections",
+        "experiment",
+        "config",
+    },
     {"placement"},
     {
         "budget",
@@ -29,6 +41,7 @@ FLOORS = (
         "variables",
         "saved_view",
         "library_settings",
+        "reference",
     },
     {"membership", "worker_process", "stores"},
     {"event_log", "saved_trial", "lease", "run_writers", "opening", "notes"},
@@ -61,8 +74,21 @@ FLOORS = (
 # A name without a dot is a module, or a folder with all its modules.
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
-TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
+TOWER = (
+    "paths",
+    "trial",
+    "space",
+    "yaml_file",
+    "json_schema",
+    "distributions",
+    "settings",
+    "kinds",
+    "sections",
+    "experiment",
+    "config",
+)
 TOWERS: tuple[tuple[str, ...], ...] = (
+    ("reference.schema", "reference.page", "reference.__main__"),
     (
         "jobs.words",
         "jobs.versions",
@@ -167,6 +193,14 @@ OWNERS = {
     "scipy": {"search", "plots.contours"},
     "psutil": {"lease"},
     "ray": {"cluster", "worker_process", "workers", "jobs.client"},
+    "pydantic": {
+        "kinds",
+        "sections",
+        "experiment",
+        "config",
+        "event_log",
+        "reference.schema",
+    },
     "mlflow": {
         "tracking",
         "study_run",
@@ -180,9 +214,6 @@ OWNERS = {
         "model.registry",
         "model.source",
     },
-    "onnx": {"model.onnx_graph"},
-    "onnxruntime": {"model.classifier"},
-    "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
@@ -201,6 +232,8 @@ OWNERS = {
         "commands",
         "api.running",
     },
+    "onnx": {"model.onnx_graph"},
+    "onnxruntime": {"model.classifier"},
     "pandas": {"api.result"},
     "aiohttp": {"jobs.client"},
     "typer": {"cli"},

@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from sweep import experiment as schema
+from sweep import experiment, sections
 from sweep.config import check, load
-from sweep.settings import as_yaml
+from sweep.distributions import as_yaml
 
 Section = Mapping[str, Any]
 
 
-class Experiment(schema.Experiment):
+class Experiment(experiment.Experiment):
     """One experiment, checked; its name is the study's and the MLflow experiment's.
 
-    Its sections are dicts as in the YAML, or the classes of `sweep.experiment`; a
+    Its sections are dicts as in the YAML, or the classes of `sweep.sections`; a
     setting of model or solver may be a distribution of `sweep.space`.
     """
 
@@ -23,12 +23,12 @@ class Experiment(schema.Experiment):
         self,
         *,
         name: str,
-        data: Section | schema.Data,
-        model: Section | schema.Model | None = None,
-        solver: Section | schema.Solver | None = None,
-        study: Section | schema.Study | None = None,
-        ray: Section | schema.Ray | None = None,
-        mlflow: Section | schema.Mlflow | None = None,
+        data: Section | sections.Data,
+        model: Section | sections.Model | None = None,
+        solver: Section | sections.Solver | None = None,
+        study: Section | sections.Study | None = None,
+        ray: Section | sections.Ray | None = None,
+        mlflow: Section | sections.Mlflow | None = None,
     ) -> None:
         """Check what an experiment is to be.
 
@@ -44,9 +44,9 @@ class Experiment(schema.Experiment):
         Raises:
             ConfigError: naming for each mistake key, found and allowed.
         """
-        sections: dict[str, Any] = {"name": name, "data": data, "model": model}
-        sections |= {"solver": solver, "study": study, "ray": ray, "mlflow": mlflow}
-        given = {key: value for key, value in sections.items() if value is not None}
+        values: dict[str, Any] = {"name": name, "data": data, "model": model}
+        values |= {"solver": solver, "study": study, "ray": ray, "mlflow": mlflow}
+        given = {key: value for key, value in values.items() if value is not None}
         super().__init__(**dict(check(given)))
 
     @classmethod

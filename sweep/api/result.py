@@ -9,13 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
+from sweep.distributions import nearest
 from sweep.errors import UsageError
 from sweep.experiment import Experiment
 from sweep.plots.figures import draw
 from sweep.plots.spans import read_spans
 from sweep.plots.study_data import StudyData, read_study
 from sweep.runs import RunIds, read_runs, read_trial_runs
-from sweep.settings import nearest
 from sweep.summary import to_record
 from sweep.trial import State, StudySummary, TrialRecord
 

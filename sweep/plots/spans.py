@@ -95,13 +95,14 @@ def spans_of(runs: Iterable[Run], now_s: float) -> list[Span]:
     spans = []
     for run in runs:
         tags, info = run.data.tags, run.info
-        state = State(tags[STATE])
-        if not tags.get(WORKER) or state is State.WAITING:
+        # what was trained anew is below the study, too, but is no trial
+        if not tags.get(WORKER) or State(tags[STATE]) is State.WAITING:
             continue
         ended = now_s if info.end_time is None else info.end_time / 1000
         trained = run.data.metrics.get("seconds", ended - info.start_time / 1000)
         began = max(info.start_time / 1000, ended - trained)
         place = tags[WORKER], int(tags[LANE])
+        state = State(tags[STATE])
         spans.append(Span(int(tags[TRIAL]), state, *place, began, ended))
     return sorted(spans, key=lambda span: (span.began_s, span.number))
 

@@ -246,6 +246,36 @@ def test_hidden_layers_are_a_list_or_a_number_of_them_with_widths(
         ),
         (
             "data: {dataset: digits}",
+            "data: {dataset: digits, image_size: 8}",
+            "wrong.yaml:2: data.image_size: found 8; allowed: none, but with dataset: "
+            "image_folder",
+        ),
+        (
+            "hidden_dim: {int: [4, 16]}",
+            "hidden_dims: {layers: 2, width: 8, widht: 8}",
+            "wrong.yaml:4: model.hidden_dims.widht: unknown key; allowed: layers, "
+            "width (did you mean width?)",
+        ),
+        (
+            "hidden_dim: {int: [4, 16]}",
+            "hidden_dims: []",
+            "wrong.yaml:4: model.hidden_dims: found []; allowed: a list that is not "
+            "empty",
+        ),
+        (
+            "hidden_dim: {int: [4, 16]}",
+            "hidden_dims: 2",
+            "wrong.yaml:4: model.hidden_dims: found 2; allowed: a list of widths, or a "
+            "section of layers and width",
+        ),
+        (
+            "pruner: none",
+            "pruner: none\nray: {gpus_per_worker: .inf}",
+            "wrong.yaml:13: ray.gpus_per_worker: found inf; allowed: auto, 0, a "
+            "fraction of one GPU, or whole GPUs",
+        ),
+        (
+            "data: {dataset: digits}",
             "data: digits",
             "wrong.yaml:2: data: found 'digits'; allowed: a section of `key: value` "
             "lines",

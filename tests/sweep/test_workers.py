@@ -9,6 +9,7 @@ import pytest
 
 from fcnet.image_data import Data
 from fragile import Fragile
+from processes import wait_until
 from support import InProcessPool, drain, make_objective, make_spec
 from sweep.cluster import connect, disconnect
 from sweep.errors import ClusterError
@@ -34,7 +35,13 @@ def ray_pool(
 ) -> RayPool:
     pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=1), work, patience_s)
     pool.load(task)
+    wait_for_room(pool, workers)
     return pool
+
+
+def wait_for_room(pool: RayPool, trials: int = 1) -> None:
+    """Wait until workers that start have started."""
+    wait_until(lambda: not pool.wait(1.0) and pool.room() >= trials, 90, "room")
 
 
 @pytest.fixture(params=["ray", "in process"])
@@ -113,6 +120,7 @@ def endings(said: Mapping[int, list[Message]]) -> dict[int, Ending]:
 
 def fail(pool: RayPool, number: int) -> list[str]:
     """Have a trial fail, and return what people are told."""
+    wait_for_room(pool)
     pool.submit(make_spec(number, learning_rate="fail"))
     said: list[Message] = []
     while not any(isinstance(m, TrialEnded) for m in said):
@@ -130,6 +138,7 @@ class TestRayPool:
         pool.submit(make_spec(0, learning_rate="kill"))
         pool.submit(make_spec(1))
         said = endings(drain(pool, 2))
+        wait_for_room(pool, 2)
         pool.submit(make_spec(2))
         pool.submit(make_spec(3))
         said |= endings(drain(pool, 2))
@@ -143,6 +152,7 @@ class TestRayPool:
         pool = ray_pool(Fragile, "the data")
         pool.submit(make_spec(0, learning_rate="raise"))
         [failed] = drain(pool, 1)[0]
+        wait_for_room(pool)
         pool.submit(make_spec(1))
         said = endings(drain(pool, 1))
         pool.close()
@@ -159,6 +169,7 @@ class TestRayPool:
         pool.submit(make_spec(0, learning_rate="stop"))
         [lost] = drain(pool, 1)[0]
         pool._patience_s = 600.0
+        wait_for_room(pool)
         pool.submit(make_spec(1))
         said = endings(drain(pool, 1))
         pool.close()
@@ -209,6 +220,7 @@ class TestRayPool:
         plan = Plan(workers=2, cpus=1, gpus=0.0, lanes=2)
         pool = RayPool(plan, Fragile, cost=lambda spec: float(spec.number))
         pool.load("the data")
+        wait_for_room(pool, 4)
         for number in (5, 2, 3):
             pool.submit(make_spec(number))
 
