@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,6 +46,27 @@ Fresh = Annotated[
         help="Begin the next study of this name; the one there is is kept as NAME@1.",
     ),
 ]
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+        help="The dashboard on the cluster's head: http://HOST:8265.",
+    ),
+]
+Detach = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Come back once the cluster has found that it can run it.",
+    ),
+]
+
+
+def _of_job(name: str, help_text: str) -> Any:
+    return typer.Option(f"--{name}", metavar="ID", help=help_text)
 
 
 def main() -> None:
@@ -99,6 +120,51 @@ def status(file: File, overrides: Overrides = None, as_json: Json = False) -> No
         from sweep import commands
 
         raise typer.Exit(commands.status(file, overrides or [], as_json))
+
+
+@app.command()
+def submit(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The experiment's YAML.")
+    ] = None,
+    overrides: Overrides = None,
+    address: Address = None,
+    fresh: Fresh = False,
+    detach: Detach = False,
+    status: Annotated[
+        str | None, _of_job("status", "Say how a job is instead.")
+    ] = None,
+    logs: Annotated[
+        str | None, _of_job("logs", "Print a job's log instead, while it runs.")
+    ] = None,
+    stop: Annotated[
+        str | None, _of_job("stop", "Let a job end well instead, and wait for it.")
+    ] = None,
+) -> None:
+    """Run an experiment as a job of a Ray cluster; print its log, end as it ends."""
+    with _errors_as_messages():
+        from sweep.jobs.call import Call
+
+        call = Call(
+            address=address,
+            file=file,
+            overrides=overrides or [],
+            fresh=fresh,
+            detach=detach,
+            status=status,
+            logs=logs,
+            stop=stop,
+        )
+        raise typer.Exit(call.do())
+
+
+@app.command(hidden=True)
+def job(fresh: Fresh = False) -> None:
+    """Run the experiment that was packed into the current folder: a job's command."""
+    with _errors_as_messages():
+        from sweep.jobs import driver
+
+        raise typer.Exit(driver.run_job(fresh=fresh))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sweep.paths import without_password
 from sweep.plan import plan_workers
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
+from sweep.variables import filled
 
 
 def run(
@@ -100,8 +101,8 @@ def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
 
 def _load(file: Path, overrides: Sequence[str]) -> Experiment:
     experiment = load(file, overrides)
-    check_sqlite("study.storage", experiment.study.storage)
-    check_sqlite("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    for key, address in experiment.stores.items():
+        check_sqlite(key, filled(key, address))
     return experiment
 
 

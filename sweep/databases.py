@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import (
@@ -16,15 +16,17 @@ from sqlalchemy.exc import (
     OperationalError,
     SQLAlchemyError,
 )
+from sqlalchemy.pool import NullPool
 
 from sweep.errors import StoreError, SweepFailed, first_line
-from sweep.paths import sqlite_file
+from sweep.paths import sqlite_file, without_password
 
 DatabaseError = SQLAlchemyError
 AlreadyThere = IntegrityError
 
 PATIENCE_S = 300.0  # how long a database may be away
 _LONGEST_WAIT_S = 5.0  # between two tries
+_IN_TIME = {"connect_timeout": 5}  # seconds; a driver of PostgreSQL takes it
 
 _INSERTS: Mapping[str, Any] = {
     "sqlite": sqlite.insert,
@@ -144,6 +146,28 @@ def check_sqlite(key: str, url: str) -> None:
     else:
         return
     raise StoreError(f"{key}: found {url}: {reason}; what to do: {remedy}")
+
+
+def check_answers(key: str, url: str, shown: str) -> None:
+    """Find out whether a database lets this process in, changing nothing.
+
+    Args:
+        key: The YAML's key, for the message.
+        url: The database's address.
+        shown: The address for the message, in which no password is.
+
+    Raises:
+        StoreError: naming key, address and reason.
+    """
+    try:
+        engine = create_engine(url, poolclass=NullPool, connect_args=_IN_TIME)
+        engine.connect().close()
+    except (SQLAlchemyError, ImportError, TypeError) as error:
+        raise StoreError(
+            f"{key}: found {shown}: it does not let this in: "
+            f"{without_password(first_line(error))}; what to do: look whether the "
+            "database runs, and this machine may reach it"
+        ) from error
 
 
 def _is_sqlite(path: Path) -> bool:

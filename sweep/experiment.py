@@ -197,6 +197,14 @@ class Experiment(Section):
     mlflow: Mlflow = Mlflow()
 
     @property
+    def stores(self) -> dict[str, str]:
+        """The addresses of Optuna's and of MLflow's store, by their keys."""
+        return {
+            "study.storage": self.study.storage,
+            "mlflow.tracking_uri": self.mlflow.tracking_uri,
+        }
+
+    @property
     def settings(self) -> dict[str, Setting]:
         """Every setting of model and solver by its own name."""
         return {**self.model.settings, **dict(self.solver)}
@@ -262,8 +270,9 @@ class Experiment(Section):
         All but the passwords of its stores.
         """
         values = self.model_dump()
-        for section, key in (("study", "storage"), ("mlflow", "tracking_uri")):
-            values[section][key] = without_password(values[section][key])
+        for dotted, address in self.stores.items():
+            section, key = dotted.split(".")
+            values[section][key] = without_password(address)
         return dump_yaml(values)
 
 

@@ -55,6 +55,11 @@ def sqlite_file(url: str) -> Path | None:
     return Path(rest.removeprefix("/").split("?")[0])
 
 
-def without_password(url: str) -> str:
-    """A store's address as people may see it."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+def without_password(text: str) -> str:
+    """A store's address, or text with one in it, as people may see it.
+
+    The name of an environment variable that holds the password is no secret.
+    """
+    variable = r"(?!\$\{\w+\}(?:@|&|$))"
+    hidden = re.sub(rf"(://[^:/@\s]*):{variable}[^@/\s]*@", r"\1:***@", text)
+    return re.sub(rf"([?&]password=){variable}[^&\s]*", r"\1***", hidden)

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 
+COMMIT = "SWEEP_COMMIT"  # environment variable: of the code where a job comes from
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "numpy")
 
 
@@ -15,6 +16,9 @@ class Commit:
 
     sha: str
     dirty: bool
+
+    def __str__(self) -> str:
+        return self.sha + ("+" if self.dirty else "")
 
 
 def environment() -> dict[str, str]:
@@ -28,7 +32,13 @@ def environment() -> dict[str, str]:
 
 
 def git_commit() -> Commit | None:
-    """The commit of the current folder; None outside a repository or without git."""
+    """The commit of the current folder; None outside a repository or without git.
+
+    A job has that of the folder where it was submitted.
+    """
+    submitted = os.environ.get(COMMIT)
+    if submitted:
+        return Commit(submitted.removesuffix("+"), submitted.endswith("+"))
     sha = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain")
     return None if not sha or changes is None else Commit(sha, bool(changes))

@@ -13,6 +13,7 @@ from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
 from sweep.paths import sqlite_file, without_password
 from sweep.run_writers import RunId
+from sweep.variables import filled
 
 PARENT = "mlflow.parentRunId"
 STUDY, KIND, TRIAL = "sweep.study", "sweep.kind", "sweep.trial"
@@ -42,11 +43,12 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     Raises:
         StoreError: if MLflow cannot be reached, or the experiment was deleted there.
     """
-    path = sqlite_file(experiment.mlflow.tracking_uri)
+    uri = filled("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    path = sqlite_file(uri)
     if path is not None and not path.exists():
         return RunIds()
     try:
-        client = MlflowClient(experiment.mlflow.tracking_uri)
+        client = MlflowClient(uri)
         experiment_id = find_experiment(client, experiment)
         if experiment_id is None:
             return RunIds()
@@ -63,7 +65,7 @@ def cannot_open(uri: str, error: Exception) -> StoreError:
     """The error for a store that MLflow does not open."""
     return StoreError(
         f"mlflow.tracking_uri: found {without_password(uri)}: MLflow cannot open it: "
-        f"{first_line(error)}; allowed: sqlite:///FILE, "
+        f"{without_password(first_line(error))}; allowed: sqlite:///FILE, "
         "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
     )
 

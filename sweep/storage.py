@@ -15,6 +15,7 @@ from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
 from sweep.lease import Driver, Lease
 from sweep.paths import without_password
+from sweep.variables import filled
 
 _EXPERIMENT = "experiment"  # attribute of the study: what its trials have in common
 _ID = "id"  # attribute of the study: what tells it from others of its name
@@ -26,15 +27,16 @@ def open_storage(url: str) -> RDBStorage:
     """Open Optuna's storage, or create it.
 
     Raises:
+        ConfigError: if an environment variable is missing of which the address speaks.
         StoreError: naming the address and what would do.
     """
     allowed = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
     try:
-        storage = RDBStorage(url)
+        storage = RDBStorage(filled("study.storage", url))
     except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
         raise StoreError(
             f"study.storage: found {without_password(url)}: Optuna cannot open it: "
-            f"{first_line(error)}; allowed: {allowed}"
+            f"{without_password(first_line(error))}; allowed: {allowed}"
         ) from error
     if not is_supported(storage.engine):
         found = without_password(url)

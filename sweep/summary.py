@@ -18,6 +18,7 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
+from sweep.variables import filled
 from sweep.verdict import ATTEMPT, DIVERGED
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -38,7 +39,7 @@ def read_summary(experiment: Experiment) -> StudySummary | None:
     Raises:
         StoreError: if the storage cannot be read.
     """
-    path = sqlite_file(experiment.study.storage)
+    path = sqlite_file(filled("study.storage", experiment.study.storage))
     if path is not None and not path.exists():
         return None
     storage = open_storage(experiment.study.storage)

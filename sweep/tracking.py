@@ -36,6 +36,7 @@ from sweep.runs import (
 )
 from sweep.study_run import Progress, StudyRun
 from sweep.trial import Event, PastTrial, State, TrialEnded, TrialSpec
+from sweep.variables import filled
 
 _AT_ONCE = 500  # events that are written in one go
 _STATUS = {
@@ -69,11 +70,12 @@ class Tracker:
         """
         tune_sqlite()
         self._uri, self._name = experiment.mlflow.tracking_uri, experiment.name
-        self._folder, self._artifacts = opening.folder, Artifacts(self._uri)
+        address = filled("mlflow.tracking_uri", self._uri)
+        self._folder, self._artifacts = opening.folder, Artifacts(address)
         left = [event for event, _ in read_events(self._folder, sent(self._folder))]
         self._maybe_there = {event.number for event in left}
         try:
-            self._client = MlflowClient(self._uri)
+            self._client = MlflowClient(address)
             found = find_experiment(self._client, experiment)
             self._experiment_id = found or self._client.create_experiment(self._name)
             of = self._client, self._artifacts, self._experiment_id
@@ -160,7 +162,8 @@ class Tracker:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         uri = without_password(self._uri)
-        return StoreUnavailable(f"MLflow at {uri}: {first_line(error)}")
+        problem = without_password(first_line(error))
+        return StoreUnavailable(f"MLflow at {uri}: {problem}")
 
     def _find_open(self) -> dict[int, RunId]:
         """The runs of trials that have not ended, by the trials' numbers."""

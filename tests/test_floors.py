@@ -12,7 +12,7 @@ FLOORS = (
     {"errors"},
     {"paths", "trial", "space", "yaml_file", "settings", "experiment", "config"},
     {"budget", "plan", "verdict", "slots", "files", "checkpoint", "databases"},
-    {"provenance", "interrupt", "cluster"},
+    {"provenance", "interrupt", "cluster", "variables"},
     {"event_log", "saved_trial", "lease", "run_writers", "opening"},
     {"search", "storage", "memory", "trial_tables", "runs"},
     {"summary", "batch", "artifacts", "lane", "calibration"},
@@ -32,6 +32,7 @@ FLOORS = (
     {"runner"},
     {"session", "status", "launch"},
     {"commands"},
+    {"jobs"},
     {"cli"},
     {"__main__"},
 )
@@ -39,7 +40,19 @@ FLOORS = (
 # floor 1 has a tower of its own, and so has each folder: the modules that import each
 # other, from the ground up; everywhere else neighbours do not know each other
 TOWER = ("paths", "trial", "space", "yaml_file", "settings", "experiment", "config")
-TOWERS: tuple[tuple[str, ...], ...] = ()
+TOWERS: tuple[tuple[str, ...], ...] = (
+    (
+        "jobs.words",
+        "jobs.versions",
+        "jobs.package",
+        "jobs.places",
+        "jobs.preflight",
+        "jobs.driver",
+        "jobs.client",
+        "jobs.command",
+        "jobs.call",
+    ),
+)
 OWNERS = {
     "optuna": {
         "study",
@@ -52,7 +65,7 @@ OWNERS = {
     },
     "scipy": {"search"},
     "psutil": {"lease"},
-    "ray": {"cluster", "workers"},
+    "ray": {"cluster", "workers", "jobs.client"},
     "mlflow": {"tracking", "study_run", "artifacts", "runs", "run_writers", "batch"},
     "pydantic": {"experiment", "config", "event_log"},
     "ruamel": {"yaml_file"},
