@@ -2,10 +2,12 @@
 # make test   the tests; CI=1 make test       make check   format, lint, types
 #             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew
+# make image-test   builds the image and sweeps with all that docker/compose.yaml
+#                   describes; as root, with Debian's buildah, debootstrap, iproute2, curl
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
 
-.PHONY: run test check env lock clean
+.PHONY: run test image-test check env lock clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -13,6 +15,9 @@ run: env
 
 test: .venv/test-installed
 	.venv/bin/pytest $(if $(CI),,-m 'not slow')
+
+image-test: .venv/test-installed
+	PYTHONPATH=tests/support .venv/bin/python docker/image_test.py $(if $(KEEP),--keep-images)
 
 check: .venv/test-installed
 	.venv/bin/ruff format --check .

@@ -103,8 +103,8 @@ class Container:
 
     def remove(self) -> None:
         """Kill what is left of it, and remove its files."""
-        if self._process is not None and self._process.poll() is None:
-            kill_all([*descendants(self._process.pid), self._process.pid])
+        kill_all(_processes_in(self.name))
+        if self._process is not None:
             self._process.wait()
         buildah("rm", self._id)
 
@@ -158,9 +158,15 @@ def _attach(name: str, link: str, address: str) -> None:
     _ip("-n", namespace, "route", "add", "default", "via", f"{_NETWORK}.1")
 
 
+def _processes_in(name: str) -> list[int]:
+    return [int(pid) for pid in _ip("netns", "pids", _namespace(name)).split()]
+
+
 def _namespace(name: str) -> str:
     return f"fcnet-sweep-{name}"
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+def _ip(*words: str) -> str:
+    return subprocess.run(
+        ["ip", *words], check=True, capture_output=True, text=True
+    ).stdout

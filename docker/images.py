@@ -1,9 +1,10 @@
 """Builds the image and what stands in for the images that it needs, with buildah.
 
-buildah wants no engine. What a registry of images would have is made of Debian's packages:
-the base of our image (the build argument BASE), and PostgreSQL's official image.
+buildah wants no engine. What a registry of images would have is made of Debian's
+packages: our image's base (the build argument BASE), and PostgreSQL's official image.
 """
 
+import re
 import subprocess
 from ast import literal_eval
 from pathlib import Path
@@ -14,7 +15,8 @@ REPOSITORY = HERE.parent
 IMAGE, BASE, POSTGRES = "fcnet-sweep", "fcnet-sweep-base", "fcnet-sweep-postgres"
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
-_CERTIFICATES = "/run/certificates"
+_MOUNTS = "/run/pip"
+_PATH_OF_A_FILE = re.compile(r"(?:(?<= )|(?<=file://))/\w\S*")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # 999: the number of the official image's user
 _INSTALL_POSTGRES = """
@@ -47,7 +49,13 @@ def build_base() -> None:
     with TemporaryDirectory(prefix="fcnet-sweep-") as folder:
         root = f"{folder}/root"
         subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, root],
+            [
+                "debootstrap",
+                "--variant=minbase",
+                f"--include={_PACKAGES}",
+                _SUITE,
+                root,
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -107,23 +115,12 @@ def _pip_options(folder: Path) -> list[str]:
     # what the environment says goes before what a file says
     lines.sort(key=lambda line: line[0].startswith(":env:"))
     settings = {key.rpartition(".")[2]: literal_eval(text) for key, _, text in lines}
-    mounts = {
-        path: path
-        for text in settings.values()
-        for word in text.split()
-        if (path := _index_of(word)) and Path(path).is_dir()
-    }
-    if certificate := settings.get("cert"):
-        mounts[str(Path(certificate).parent)] = _CERTIFICATES
-        settings["cert"] = f"{_CERTIFICATES}/{Path(certificate).name}"
+    written = "".join(f"{key} = {value}\n" for key, value in settings.items())
+    paths = {p for p in map(Path, _PATH_OF_A_FILE.findall(written)) if p.exists()}
     file = folder / "pip.conf"
-    written = [f"{key} = {value}\n" for key, value in settings.items()]
-    file.write_text("".join(("[global]\n", *written)))
-    volumes = [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
+    inside = _PATH_OF_A_FILE.sub(lambda path: _MOUNTS + path[0], written)
+    file.write_text(f"[global]\n{inside}")
+    # an index is two folders, of pages and of the files that they link to
+    folders = {p if p.is_dir() and p.name != "simple" else p.parent for p in paths}
+    volumes = [f"--volume={path}:{_MOUNTS}{path}:ro" for path in sorted(folders)]
     return [f"--secret=id=pip.conf,src={file}", *volumes]
-
-
-def _index_of(word: str) -> str:
-    """The folder that a word of pip's settings names: of wheels, or of an index."""
-    path = word.removeprefix("file://")
-    return path.removesuffix("/simple") if path.startswith("/") else ""
