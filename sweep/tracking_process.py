@@ -6,10 +6,12 @@ seconds, which pass there while the driver starts Ray.
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -29,7 +31,7 @@ class TrackerProcess:
         """Start the process; `open` comes next."""
         self._experiment = experiment
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, _signals_kept_back():
             number = theirs.fileno()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sweep.tracking_server", str(number)],
@@ -89,3 +91,19 @@ class TrackerProcess:
         if isinstance(answer, SweepError):
             raise answer
         return answer
+
+
+@contextmanager
+def _signals_kept_back() -> Iterator[None]:
+    """Keep SIGINT and SIGTERM from what is started here, from its very beginning.
+
+    The driver decides when to stop; but Ctrl-C reaches every process of a terminal,
+    and the end of a job each of its processes.
+    """
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)
+    )  # which a new process inherits
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

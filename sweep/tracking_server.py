@@ -4,7 +4,6 @@ python -m sweep.tracking_server FILE_DESCRIPTOR
 """
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -47,9 +46,6 @@ def _answer(method: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 if __name__ == "__main__":
-    # the driver decides when to stop; a Ctrl-C reaches every process of the terminal
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     serve(Connection(int(sys.argv[1])))
     # all is written: nothing is gained by MLflow's taking its threads down one by one
     os._exit(0)
