@@ -110,10 +110,10 @@ def ours(data: Data, folder: Path, epochs: int, lanes: int) -> dict[str, Any]:
     console = Console(quiet=True)
     # the images are handed in, as Ray Tune gets them; all else is a user's sweep
     images = patch.object(session, "load_data", return_value=data)
-    with images, TrackerProcess(experiment) as tracker, launched("local") as resources:
+    with images, TrackerProcess(experiment) as tracker, launched("local") as nodes:
         began = time.perf_counter()
         summary = session.run_sweep(
-            experiment, resources, tracker, console, Interrupt(print), lambda: None
+            experiment, nodes, tracker, console, Interrupt(print), lambda: None
         )
         seconds = time.perf_counter() - began
     values = {r.number: r.value for r in summary.ranking}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.cluster import local_cpus
+from sweep.cluster import look_at, this_node
 from sweep.config import load
 from sweep.databases import check_sqlite
 from sweep.display import counts_line, inputs_line, settings_lines, summary_table
@@ -14,7 +14,7 @@ from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
 from sweep.paths import without_password
-from sweep.plan import plan_workers
+from sweep.plan import node_lines, plan_workers
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary
 from sweep.variables import filled
@@ -44,13 +44,13 @@ def run(
     with (
         console.status("starting Ray, its workers and the stores") as starting,
         TrackerProcess(experiment) as tracker,
-        launched(experiment.ray.address) as resources,
+        launched(experiment.ray.address) as nodes,
     ):
         from sweep.session import run_sweep
 
         summary = run_sweep(
             experiment,
-            resources,
+            nodes,
             tracker,
             console,
             interrupt,
@@ -73,14 +73,16 @@ def check(file: Path, overrides: Sequence[str]) -> int:
 
     summary, _ = read_status(experiment)
     found, where = find_data(experiment)
-    workers = f"as many as the cluster at {experiment.ray.address} has room for"
-    if experiment.ray.address == "local":
-        workers = str(plan_workers(experiment, local_cpus(), local_gpus()))
+    address = experiment.ray.address
+    nodes = [this_node(local_gpus())] if address == "local" else look_at(address)
+    plan = plan_workers(experiment, nodes)
     console = Console(highlight=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")
     console.print(f"inputs    {inputs_line(experiment)}")
-    console.print(f"workers   {workers}")
+    console.print(f"workers   {plan}")
+    for line in [] if address == "local" else node_lines(plan, nodes):
+        console.print(f"          {line}", soft_wrap=True)
     console.print(f"study     {counts_line(summary)}")
     return 0
 

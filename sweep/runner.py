@@ -136,9 +136,10 @@ class Loop:
         if is_interrupted or self._has_failed:
             for number in self._running:
                 self._pool.stop(number, Ending.INTERRUPTED)
+            wants_more = False
         else:
-            self._fill()
-        if not self._running:
+            wants_more = self._fill()
+        if not self._running and not wants_more:
             return False
         messages = self._pool.wait(_POLL_S)
         self._study.renew()
@@ -156,12 +157,14 @@ class Loop:
     def _has_failed(self) -> bool:
         return self._failures >= self._budget.max_failures
 
-    def _fill(self) -> None:
+    def _fill(self) -> bool:
+        """Start trials while there is room; whether more are wanted."""
         elapsed = self._clock() - self._began
-        while self._pool.room() and self._budget.wants_more(
-            self._study.done, len(self._running), elapsed
-        ):
+        while self._budget.wants_more(self._study.done, len(self._running), elapsed):
+            if not self._pool.room():
+                return True
             self._start(self._study.ask())
+        return False
 
     def _start(self, spec: TrialSpec) -> None:
         """Hand a trial to the pool, unless its result is known."""

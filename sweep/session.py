@@ -1,7 +1,7 @@
 """One `run` from start to end: opens everything, joins it, and closes it again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -19,6 +19,7 @@ from sweep.interrupt import Interrupt
 from sweep.lane import epoch_cost
 from sweep.objective import Objective, Task
 from sweep.opening import Opening
+from sweep.placement import Node
 from sweep.plan import plan_workers
 from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
@@ -32,7 +33,7 @@ from sweep.workers import RayPool
 
 def run_sweep(
     experiment: Experiment,
-    resources: tuple[float, float],
+    nodes: Sequence[Node],
     tracker: TrackerProcess,
     console: Console,
     interrupt: Interrupt,
@@ -44,7 +45,7 @@ def run_sweep(
 
     Args:
         experiment: What to run.
-        resources: CPU cores and GPUs of the Ray cluster that this process has joined.
+        nodes: Those of the Ray cluster that this process has joined.
         tracker: Not opened yet.
         console: Where people look.
         interrupt: Watched while trials run; they then end with their epoch.
@@ -57,7 +58,7 @@ def run_sweep(
     Raises:
         SweepError: with a message for people; see errors.py.
     """
-    plan = plan_workers(experiment, *resources)
+    plan = plan_workers(experiment, nodes)
     interrupt.listen()
     with ExitStack() as stack:
         pool = RayPool(plan, Objective, experiment.ray.patience, epoch_cost)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
+from sweep.placement import Node
 from sweep.trial import Ending, EpochReport, TrialEnded, TrialSpec
 
 _MOST_FAILURES = 3  # in a row, before a worker is replaced, and given up
@@ -15,24 +16,26 @@ class Slot:
     """One worker's place.
 
     Attributes:
-        actor: The worker.
+        actor: The worker; None after it was lost.
+        node: The machine that it runs on.
         number: Its number in the pool, from 0; a worker that replaces it has the same.
-        node: The name of the machine it runs on, once it has answered.
-        lanes: Trials that it takes at most.
+        lanes: Trials that it takes at most; 0 until it is ready.
         trials: Those that it has, by number.
         call: What it is doing; None while it waits for orders.
         called_at: Since when, in seconds by the pool's clock.
+        orphans: Trials whose worker was lost here, since there was one that was ready.
         failures: Trials that failed here, and workers that were lost, in a row.
         is_replaced: Whether the worker is a new one for the reason of such failures.
     """
 
     actor: Any
+    node: Node
     number: int = 0
-    node: str = ""
-    lanes: int = 1
+    lanes: int = 0
     trials: dict[int, TrialSpec] = field(default_factory=dict)
     call: Any = None
     called_at: float = 0.0
+    orphans: int = 0
     failures: int = 0
     is_replaced: bool = False
     _costs: dict[int, float] = field(default_factory=dict)
@@ -40,6 +43,11 @@ class Slot:
     _start: list[TrialSpec] = field(default_factory=list)
     _stop: dict[int, Ending] = field(default_factory=dict)
     _too_large: set[int] = field(default_factory=set)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the worker has started, and has its task."""
+        return self.lanes > 0
 
     @property
     def room(self) -> int:
@@ -82,7 +90,7 @@ class Slot:
     def locate(self, report: EpochReport) -> EpochReport:
         """Say in a report of one of its trials where that was trained."""
         place = self._places[report.number]
-        return replace(report, worker=f"{self.node}/{self.number}", lane=place)
+        return replace(report, worker=f"{self.node.name}/{self.number}", lane=place)
 
     def end(self, number: int, ending: Ending) -> None:
         """Have a trial ended with the next call, if it is here."""
@@ -95,10 +103,20 @@ class Slot:
         self._start, self._stop = [], {}
         return orders
 
+    def begin(self, actor: Any, call: Any, now: float) -> None:
+        """Have a new worker, which is busy with getting ready."""
+        self.actor, self.call, self.called_at = actor, call, now
+
+    def get_ready(self, lanes: int) -> None:
+        """Take so many trials at a time from now on."""
+        self.lanes, self.orphans = lanes, 0
+
     def lose(self) -> list[TrialSpec]:
         """Let all trials go, since their worker is lost; return them."""
         lost = list(self.trials.values())
         self.trials, self._start, self._stop, self.call = {}, [], {}, None
+        self.actor, self.lanes = None, 0
+        self.orphans += len(lost)
         self.failures += 1  # a worker that dies again and again is no better
         return lost
 

@@ -1,94 +1,39 @@
 """The pool: warm processes on every CPU or GPU that Ray has.
 
-With cluster.py, the only file that knows Ray. A worker is called once an epoch; what
-comes back decides what it is told with the next call, so no trial runs on past its end.
+With cluster.py and worker_process.py, the only file that knows Ray. A worker is called
+once an epoch; what comes back decides what it is told with the next call, so no trial
+runs on past its end.
 """
 
-import platform
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from sweep.cluster import look as look_around
 from sweep.errors import ClusterError, first_line
+from sweep.membership import Membership
+from sweep.placement import Node
 from sweep.plan import Plan
 from sweep.slots import Slot
-from sweep.trial import (
-    Ending,
-    EpochReport,
-    Message,
-    Notice,
-    TrialEnded,
-    TrialSpec,
-)
+from sweep.trial import Ending, EpochReport, Message, TrialEnded, TrialSpec
+from sweep.worker_process import Answer, MakeWork, start_worker
 
 _READY_S = 120.0  # how long the first worker may take to start
-
-
-class Work(Protocol):
-    """What a worker does; see objective.Objective.
-
-    Attributes:
-        lanes: How many trials it trains at a time; may shrink.
-    """
-
-    lanes: int
-
-    def advance(
-        self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
-    ) -> list[Message]:
-        """Begin trials, end others, and train every lane for one epoch."""
-
-
-MakeWork = Callable[[Any, str, int], Work]  # task, device, threads
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What comes back from a call of a worker.
-
-    Attributes:
-        messages: Of its trials.
-        lanes: How many trials it trains at a time from now on.
-        node: The name of its machine.
-    """
-
-    messages: list[Message]
-    lanes: int
-    node: str
-
-
-class _Worker:
-    """A worker's process, as Ray runs it."""
-
-    def __init__(self, make_work: MakeWork, device: str, threads: int) -> None:
-        # unpickling make_work has imported torch by now, while the data still loads
-        self._make_work, self._device, self._threads = make_work, device, threads
-        self._work: Work | None = None
-
-    def load(self, task: Any) -> int:
-        """Take the task, once; return the number of lanes."""
-        self._work = self._make_work(task, self._device, self._threads)
-        return self._work.lanes
-
-    def advance(
-        self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
-    ) -> _Answer:
-        """See Work.advance."""
-        assert self._work is not None, "load comes first"
-        messages = self._work.advance(start, stop)
-        return _Answer(messages, self._work.lanes, platform.node())
+_LOOK_S = 1.0  # from one look at the nodes to the next
 
 
 class RayPool:
     """Workers that stay warm from trial to trial.
 
-    A worker that is lost or stands still is replaced. One that fails several trials in
-    a row is replaced, too, and given up if that does not help.
+    Every node has as many as there is room for, those that join later, too; a node that
+    is gone takes its workers with it. A worker that is lost or stands still is
+    replaced. One that fails several trials in a row is replaced, too, and given up if
+    that does not help.
     """
 
     def __init__(
@@ -98,6 +43,7 @@ class RayPool:
         patience_s: float = 600.0,
         cost: Callable[[TrialSpec], float] = lambda _spec: 1.0,
         clock: Callable[[], float] = time.monotonic,
+        look: Callable[[], Sequence[Node]] = look_around,
     ) -> None:
         """Begin to start the workers.
 
@@ -106,35 +52,45 @@ class RayPool:
             make_work: Called in each worker with its task, a torch device and a number
                 of threads; importable by its name there.
             patience_s: How long a worker may take for an epoch of its trials, in
-                seconds; then it is taken for lost.
+                seconds; then it is taken for lost. Also how long there may be none.
             cost: What an epoch of a trial costs, in any unit.
             clock: Seconds since any fixed moment.
+            look: Returns the nodes there are.
         """
         self._plan, self._make_work = plan, make_work
         self._patience_s, self._cost, self._clock = patience_s, cost, clock
+        self._look, self._looked_at = look, clock()
+        self._ready_at = clock()
         self._task: Any = None
-        self._slots = [Slot(self._start_actor(), n) for n in range(plan.workers)]
+        self._members = Membership(plan, self._start, ray.kill, clock)
+        self._members.follow(look())
+
+    @property
+    def _slots(self) -> list[Slot]:
+        return self._members.slots
 
     def load(self, task: Any) -> None:
         """Hand the task to every worker, its arrays through Ray's shared memory.
 
         Raises:
-            ClusterError: if no worker has started in time, or the first one could not.
+            ClusterError: if no worker has started in time, or none could.
         """
         self._task = ray.put(task)
-        ready = [slot.actor.load.remote(self._task) for slot in self._slots]
-        started, _ = ray.wait(ready, timeout=_READY_S)
-        if not started:
-            raise ClusterError(
-                f"no worker has started in {_READY_S:g} s; wanted: {self._plan}; see "
-                "`ray status` for what the cluster has free"
-            )
-        try:
-            [lanes] = ray.get(started)
-        except RayError as error:
-            raise ClusterError(f"a worker could not start: {error}") from error
         for slot in self._slots:
-            slot.lanes = lanes  # until it says so itself
+            slot.begin(slot.actor, self._hand_task(slot.actor), self._clock())
+        calls = {slot.call: slot for slot in self._slots}
+        deadline, reason = self._clock() + _READY_S, ""
+        while calls and not any(slot.is_ready for slot in self._slots):
+            left = max(0.0, deadline - self._clock())
+            ready, _ = ray.wait(list(calls), timeout=left)
+            if not ready:
+                raise ClusterError(
+                    f"no worker has started in {_READY_S:g} s; wanted: {self._plan}; "
+                    "see `ray status` for what the cluster has free"
+                )
+            reason = self._take_up(calls.pop(ready[0])) or reason
+        if not any(slot.is_ready for slot in self._slots):
+            raise ClusterError(f"a worker could not start: {reason}")
 
     def room(self) -> int:
         """How many more trials can be submitted now."""
@@ -165,40 +121,53 @@ class RayPool:
                 if slot.call is None and slot.trials:
                     slot.call = slot.actor.advance.remote(*slot.take_orders())
                     slot.called_at = self._clock()
-            calls = {slot.call: slot for slot in self._slots if slot.call is not None}
-            ready: list[Any] = []
-            if calls:
-                ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
-            if ready:
-                ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-            messages = [m for call in ready for m in self._collect(calls[call])]
+            answered = self._wait_for_answers(timeout_s)
+            messages = [m for slot in answered for m in self._collect(slot)]
             messages += self._give_up_on_stalled()
-            return [*messages, *self._mend()]
+            messages += self._members.mend()
+            return [*messages, *self._follow()]
 
     def close(self) -> None:
         """End every worker at once."""
-        for slot in self._slots:
-            ray.kill(slot.actor)
-        self._slots = []
+        self._members.close()
 
-    def _start_actor(self) -> Any:
-        device = "cuda" if self._plan.gpus else "cpu"
-        actor = ray.remote(_Worker).options(
-            num_cpus=self._plan.cpus,
-            num_gpus=self._plan.gpus,
-            scheduling_strategy="SPREAD",
-        )
-        return actor.remote(self._make_work, device, self._plan.cpus)
+    def _start(self, node: Node) -> tuple[Any, Any]:
+        actor = start_worker(node, self._plan, self._make_work)
+        return actor, None if self._task is None else self._hand_task(actor)
+
+    def _hand_task(self, actor: Any) -> Any:
+        return actor.load.remote(self._task)
+
+    def _take_up(self, slot: Slot) -> str | None:
+        """Have a worker be ready that says so; else return why it is not."""
+        try:
+            answer: Answer = ray.get(slot.call)
+        except RayError as error:
+            self._lose(slot, Ending.LOST, str(error))
+            return str(error)
+        slot.call = None
+        slot.get_ready(answer.lanes)
+        return None
+
+    def _wait_for_answers(self, timeout_s: float) -> list[Slot]:
+        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        if not calls:
+            time.sleep(min(timeout_s, _LOOK_S))
+            return []
+        ready, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+        if ready:
+            ready, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        return [calls[call] for call in ready]
 
     def _collect(self, slot: Slot) -> list[Message]:
         call, slot.call = slot.call, None
         try:
-            answer: _Answer = ray.get(call)
+            answer: Answer = ray.get(call)
         except RayTaskError as error:
             return self._lose(slot, Ending.FAILED, str(error))
         except RayError as error:
             return self._lose(slot, Ending.LOST, f"its worker was lost: {error}")
-        slot.lanes, slot.node = answer.lanes, answer.node
+        slot.get_ready(answer.lanes)
         messages: list[Message] = []
         for message in answer.messages:
             if isinstance(message, EpochReport):
@@ -214,39 +183,43 @@ class RayPool:
         return [
             message
             for slot in self._slots
-            if slot.call is not None
+            if slot.is_ready
+            and slot.call is not None
             and self._clock() - slot.called_at > self._patience_s
             for message in self._lose(slot, Ending.LOST, reason)
         ]
 
     def _lose(self, slot: Slot, ending: Ending, reason: str) -> list[Message]:
-        """Give a worker's trials up, and put a new worker in its place."""
-        lost = slot.lose()
-        self._replace(slot)
-        return [TrialEnded(s.number, s.attempt, ending, reason=reason) for s in lost]
+        self._looked_at = -math.inf  # its node may be gone, too
+        return self._members.lose(slot, ending, reason)
 
-    def _replace(self, slot: Slot) -> None:
-        ray.kill(slot.actor)
-        slot.actor = self._start_actor()
-        slot.actor.load.remote(self._task)
+    def _follow(self) -> list[Message]:
+        """Look at the nodes now and then; have workers where there is room.
 
-    def _mend(self) -> list[Message]:
-        """Replace workers that fail again and again, or do without them."""
-        messages: list[Message] = []
-        for slot in [slot for slot in self._slots if slot.is_hopeless]:
-            ray.kill(slot.actor)
-            self._slots.remove(slot)
-            text = f"a worker is given up: it failed {slot.failures} times in a row"
-            messages.append(Notice(text))
-        for slot in self._slots:
-            if slot.is_to_be_replaced:
-                self._replace(slot)
-                slot.is_replaced = True
-                text = f"a worker is replaced: it failed {slot.failures} times in a row"
-                messages.append(Notice(text))
-        if not self._slots:
-            raise ClusterError("no worker is left: each failed too often in a row")
-        return messages
+        Raises:
+            ClusterError: if there has been no worker for too long.
+        """
+        now = self._clock()
+        if any(slot.is_ready for slot in self._slots):
+            self._ready_at = now
+        elif now - self._ready_at > self._patience_s:
+            raise ClusterError(
+                f"no worker has been ready for {self._patience_s:g} s (ray.patience); "
+                "the same command goes on once the cluster has room"
+            )
+        if now - self._looked_at < _LOOK_S:
+            return []
+        self._looked_at = now
+        try:
+            nodes = self._look()
+        except ClusterError:
+            return []  # the head is busy, or gone: then calls fail, too
+        if not nodes:
+            raise ClusterError(
+                "the Ray cluster was lost: it has no node any more; the same command "
+                "goes on once there is one"
+            )
+        return self._members.follow(nodes)
 
 
 @contextmanager

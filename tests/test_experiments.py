@@ -16,6 +16,7 @@ from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
 from sweep.paths import CHECKPOINT
+from sweep.placement import Node
 from sweep.session import run_sweep
 from sweep.status import read_status
 from sweep.tracking_process import TrackerProcess
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
-def resources() -> Iterator[tuple[float, float]]:
+def nodes() -> Iterator[tuple[Node, ...]]:
     """What a Ray of this machine alone has; a sweep takes over signals, too."""
     handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     with launched("local") as found:
@@ -72,7 +73,7 @@ def test_each_experiment_that_we_ship_runs(
     file: Path,
     folder: Path,
     images: Path,
-    resources: tuple[float, float],
+    nodes: tuple[Node, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its trials end as they should, and its best checkpoint is in MLflow."""
@@ -82,7 +83,7 @@ def test_each_experiment_that_we_ship_runs(
     interrupt = Interrupt(console.print)
     with TrackerProcess(experiment) as tracker:
         summary = run_sweep(
-            experiment, resources, tracker, console, interrupt, lambda: None
+            experiment, nodes, tracker, console, interrupt, lambda: None
         )
 
     finished = summary.counts[State.COMPLETE] + summary.counts[State.PRUNED]

@@ -40,7 +40,7 @@ _LONGEST_S = 150  # a whole sweep on a machine that has other things to do, too
 _COMMANDS = 4  # after which a sweep that still does not end well is given up
 
 # what the command lines of a sweep's processes have in them
-WORKER, RAYLET, TRACKER = "ray::_Worker", "/raylet/raylet ", "sweep.tracking_server"
+WORKER, RAYLET, TRACKER = "ray::Worker", "/raylet/raylet ", "sweep.tracking_server"
 
 
 class Sweep:

@@ -12,6 +12,7 @@ from sweep.checkpoint import Checkpoint
 from sweep.config import load
 from sweep.experiment import Experiment
 from sweep.objective import Objective, Task
+from sweep.placement import Node
 from sweep.runner import Pool
 from sweep.study import OptunaStudy
 from sweep.trial import (
@@ -52,6 +53,11 @@ def make_experiment(folder: Path, *overrides: str, text: str = DIGITS) -> Experi
         f"study.folder={folder / 'sweeps'}",
     )
     return load(file, (*stores, *overrides))
+
+
+def make_node(name: str = "node-1", cpus: float = 2.0, gpus: float = 0.0) -> Node:
+    """A node of a cluster, whose id is its name."""
+    return Node(name, name, "127.0.0.2", cpus, gpus)
 
 
 def make_spec(

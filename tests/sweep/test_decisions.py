@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import make_node
 from sweep.budget import Budget
 from sweep.config import load
 from sweep.errors import ClusterError
@@ -22,7 +23,7 @@ def plan(cpus: float = 2.0, gpus: float = 0.0, trials: int = 64, **ray: float) -
             "ray": EXPERIMENT.ray.model_copy(update=ray),
         }
     )
-    return plan_workers(experiment, cpus, gpus)
+    return plan_workers(experiment, [make_node("here", cpus, gpus)])
 
 
 def test_a_budget_counts_what_is_done_and_what_runs() -> None:
@@ -43,7 +44,9 @@ def test_a_budget_begins_nothing_after_its_time() -> None:
 
 def test_without_a_gpu_each_core_gets_a_worker() -> None:
     """Auto means no GPU where there is none."""
-    assert plan() == Plan(workers=2, cpus=1, gpus=0.0, lanes=8, is_measured=True)
+    assert plan() == Plan(
+        workers=2, cpus=1, gpus=0.0, lanes=8, is_measured=True, more=62
+    )
 
 
 def test_with_gpus_each_gets_a_worker() -> None:
@@ -71,7 +74,7 @@ def test_there_are_no_more_workers_than_trials_to_train() -> None:
 
 def test_a_machine_too_small_for_one_worker_is_named() -> None:
     """The message has what is needed, what there is and what to change."""
-    with pytest.raises(ClusterError, match="needs 4 CPU and 0 GPU, found 2 CPU"):
+    with pytest.raises(ClusterError, match="needs 4 CPU and 0 GPU, found here"):
         plan(cpus_per_worker=4)
     with pytest.raises(ClusterError, match="needs 1 CPU and 0.5 GPU"):
         plan(gpus_per_worker=0.5)

@@ -1,6 +1,6 @@
 """A worker's place: what it takes, and when its worker is replaced or given up."""
 
-from support import make_ended, make_report, make_spec
+from support import make_ended, make_node, make_report, make_spec
 from sweep.slots import Slot
 from sweep.trial import Ending
 
@@ -14,7 +14,7 @@ def fail(slot: Slot, times: int, ending: Ending = Ending.FAILED) -> None:
 
 def test_three_failures_in_a_row_ask_for_a_new_worker() -> None:
     """Until it is there, the place takes no further trial."""
-    slot = Slot("actor", lanes=2)
+    slot = Slot("actor", make_node(), lanes=2)
     fail(slot, 2)
     assert (slot.room, slot.is_to_be_replaced) == (2, False)
     fail(slot, 1)
@@ -24,7 +24,7 @@ def test_three_failures_in_a_row_ask_for_a_new_worker() -> None:
 
 def test_a_success_in_between_starts_the_count_anew() -> None:
     """An ending that says something about the hyperparameters is a success."""
-    slot = Slot("actor")
+    slot = Slot("actor", make_node(), lanes=1)
     for ending in (Ending.COMPLETE, Ending.PRUNED, Ending.DIVERGED):
         fail(slot, 2)
         fail(slot, 1, ending)
@@ -34,7 +34,7 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
 
 def test_companions_end_before_the_worker_is_replaced() -> None:
     """They would be lost for nothing."""
-    slot = Slot("actor", lanes=4)
+    slot = Slot("actor", make_node(), lanes=4)
     slot.submit(make_spec(9))
     fail(slot, 3)
     assert (slot.room, slot.is_to_be_replaced) == (0, False)
@@ -45,14 +45,14 @@ def test_companions_end_before_the_worker_is_replaced() -> None:
 
 def test_a_place_whose_new_worker_fails_as_often_is_hopeless() -> None:
     """But not one whose new worker does well once."""
-    slot = Slot("actor")
+    slot = Slot("actor", make_node(), lanes=1)
     fail(slot, 3)
     slot.is_replaced = True
     assert slot.room == 1
     fail(slot, 3)
     assert slot.is_hopeless
 
-    slot = Slot("actor")
+    slot = Slot("actor", make_node(), lanes=1)
     fail(slot, 3)
     slot.is_replaced = True
     fail(slot, 1, Ending.COMPLETE)
@@ -63,20 +63,20 @@ def test_a_place_whose_new_worker_fails_as_often_is_hopeless() -> None:
 
 def test_a_lost_worker_is_one_failure_however_many_trials_it_had() -> None:
     """They are handed back, and orders for the dead are forgotten."""
-    slot = Slot("actor", lanes=4)
+    slot = Slot("actor", make_node(), lanes=4)
     specs = [make_spec(number) for number in range(4)]
     for spec in specs:
         slot.submit(spec)
     slot.end(2, Ending.PRUNED)
 
     assert slot.lose() == specs
-    assert (slot.room, slot.failures) == (4, 1)
+    assert (slot.room, slot.failures, slot.orphans) == (0, 1, 4)
     assert slot.take_orders() == ([], {})
 
 
 def test_a_device_refuses_a_trial_that_it_had_no_memory_for() -> None:
     """That trial alone, and it is no failure of the worker."""
-    slot = Slot("actor")
+    slot = Slot("actor", make_node(), lanes=1)
     fail(slot, 1, Ending.OUT_OF_MEMORY)
 
     assert slot.refuses(make_spec(0))
@@ -86,7 +86,7 @@ def test_a_device_refuses_a_trial_that_it_had_no_memory_for() -> None:
 
 def test_a_trial_takes_the_first_lane_that_is_free() -> None:
     """Its reports say so, with the worker's machine and number."""
-    slot = Slot("actor", number=3, node="here", lanes=3)
+    slot = Slot("actor", make_node("here"), number=3, lanes=3)
     for number in (5, 6, 7):
         slot.submit(make_spec(number))
     slot.ended(make_ended(6))
