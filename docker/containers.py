@@ -21,6 +21,7 @@ _BRIDGE, _NETWORK = "fcnet-sweep", "10.231.7"
 _ENTRYPOINTS = {POSTGRES: ("entrypoint",)}
 # Docker takes the signal from the image; PostgreSQL's official one names this
 _STOP_SIGNALS = {POSTGRES: signal.SIGINT}
+_STARTS = 3
 _OWNERS = {IMAGE: 10001, POSTGRES: 999}
 
 
@@ -75,14 +76,22 @@ class Container:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start its command, and wait until it is healthy."""
+        """Start its command, and wait until it is healthy.
+
+        As an engine that is told `restart: unless-stopped`, it starts a command again
+        that has ended by itself: Ray does so when the machine is too busy.
+        """
         words = (*_ENTRYPOINTS.get(self._image, ()), *self.service.command)
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._run(words), stdout=log, stderr=log)
-        wait_until(self._is_healthy_or_ended, 180, f"{self.name} is healthy", 1.0)
-        if self._process.poll() is not None:
-            end = self.log.read_text()[-2000:]
-            raise RuntimeError(f"{self.name} ended: {end}")
+        for _ in range(_STARTS):
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._run(words), stdout=log, stderr=log
+                )
+            wait_until(self._is_healthy_or_ended, 600, f"{self.name} is healthy", 1.0)
+            if self._process.poll() is None:
+                return
+            kill_all(self.processes())
+        raise RuntimeError(f"{self.name} ended: {self.log.read_text()[-2000:]}")
 
     def execute(self, *words: str, mounts: Sequence[str] = ()) -> str:
         """Run another command beside its own; returns what it prints."""
@@ -101,9 +110,13 @@ class Container:
         code = self._process.wait(timeout=self.service.stop_grace_s)
         return time.monotonic() - began, code
 
+    def processes(self) -> list[int]:
+        """All that run on its network."""
+        return [int(p) for p in _ip("netns", "pids", _namespace(self.name)).split()]
+
     def remove(self) -> None:
         """Kill what is left of it, and remove its files."""
-        kill_all(_processes_in(self.name))
+        kill_all(self.processes())
         if self._process is not None:
             self._process.wait()
         buildah("rm", self._id)
@@ -156,10 +169,6 @@ def _attach(name: str, link: str, address: str) -> None:
         _ip("-n", namespace, "link", "set", device, "up")
     _ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
     _ip("-n", namespace, "route", "add", "default", "via", f"{_NETWORK}.1")
-
-
-def _processes_in(name: str) -> list[int]:
-    return [int(pid) for pid in _ip("netns", "pids", _namespace(name)).split()]
 
 
 def _namespace(name: str) -> str:

@@ -160,6 +160,15 @@ def check_ray_logs(head: Container) -> None:
     _say("no password in Ray's logs on the head")
 
 
+def stop(part: Container) -> None:
+    """Send the one signal that an engine sends; all of the part ends, well in time."""
+    seconds, code = part.stop()
+    _say(f"{part.name}: asked to end, did after {seconds:.1f} s, exit {code}")
+    assert not part.processes(), f"{part.name} left {part.processes()}"
+    # Ray ends with 1 when it was asked to and has taken down its processes
+    assert code == (1 if part.service.command[0] == "ray" else 0)
+
+
 def check_logs(parts: dict[str, Container], passwords: dict[str, str]) -> None:
     """No part has printed a password."""
     for part in parts.values():
