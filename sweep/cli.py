@@ -125,7 +125,7 @@ def status(file: File, overrides: Overrides = None, as_json: Json = False) -> No
 @app.command()
 def submit(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The experiment's YAML.")
+        Path | None, typer.Argument(metavar="FILE", help="The experiment's YAML.")
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
