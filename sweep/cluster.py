@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import ray
@@ -75,11 +76,17 @@ def look(address: str | None = None) -> tuple[Node, ...]:
     if address is None:
         address = ray.get_runtime_context().gcs_address
     with _no_cluster(address):
-        infos = GcsClient(address=address).get_all_node_info(timeout=_ANSWER_S).values()
+        infos = _client(address).get_all_node_info(timeout=_ANSWER_S).values()
     alive = [info for info in infos if info.state == info.ALIVE]
     hosts = Counter(info.node_manager_hostname for info in alive)
     nodes = (_node(info, hosts[info.node_manager_hostname] == 1) for info in alive)
     return tuple(sorted(nodes, key=lambda node: node.name))
+
+
+@lru_cache(maxsize=1)
+def _client(address: str) -> Any:
+    """A connection to a cluster's head, kept for the next look."""
+    return GcsClient(address=address)
 
 
 def _node(info: Any, is_alone: bool) -> Node:

@@ -134,13 +134,14 @@ class Membership:
 
     def _fill(self, known: Sequence[Node]) -> list[Message]:
         added = self._plan.additions(self._nodes, self._present())
+        old = {node.id for node in known}
         for node in added:
             slot = Slot(None, node, next(self._numbers))
             self._begin(slot)
             self.slots.append(slot)
         return [
             Notice(
-                f"node {node.name}{'' if node in known else ' joined'}: "
+                f"node {node.name}{'' if node.id in old else ' joined'}: "
                 f"{counted(workers, 'worker')} more"
             )
             for node, workers in Counter(added).items()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from compose_file import Service, interpolate, read_services
 from containers import Container
+from image_test import SUBMIT
 from sweep.cli import app
 from sweep.config import load
 
@@ -168,6 +170,30 @@ def test_the_image_test_runs_the_command_of_the_compose_file(
     for name, value in said["environment"].items():
         assert f"--env={name}={interpolate(value, passwords())}" in words
     assert list(service.healthcheck) == said["healthcheck"]["test"][1:]
+
+
+def documented(first: str) -> list[list[str]]:
+    """The commands of docs/cluster.md that begin with some words, each as its words."""
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    text = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL))
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if line.startswith(first)]
+
+
+def test_the_documented_commands_of_ray_are_those_of_the_compose_file() -> None:
+    """Head and worker, word for word, so that they are the ones that were run."""
+    run = {s.name: list(s.command) for s in plain_services()}
+
+    assert documented("ray start") == [run["head"], run["worker"]]
+
+
+def test_the_documented_submission_is_that_of_the_image_test() -> None:
+    """For compose word for word; for three machines but for the head's name."""
+    three, compose = documented("python -m sweep submit")
+    at = compose.index("http://127.0.0.1:8265")
+
+    assert compose == ["python", *SUBMIT]
+    assert three == [*compose[:at], "http://head:8265", *compose[at + 1 :]]
 
 
 def test_the_image_does_not_run_as_root() -> None:
