@@ -3,7 +3,8 @@
 #             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew
 # make image-test   builds the image and sweeps with all that docker/compose.yaml
-#                   describes; as root, with Debian's buildah, debootstrap, iproute2, curl
+#                   describes; as root, with Debian's buildah, debootstrap, iproute2, curl;
+#                   KEEP=1 keeps the images, and takes those that are there
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
 

@@ -4,14 +4,15 @@
 
 There is no container engine in this: buildah makes images and gives processes their
 files, network namespaces give them addresses, and every command, variable, volume and
-health check is read from compose.yaml. `--keep-images` leaves what was built for the
-next time. Needs root, and of Debian's packages buildah, debootstrap, iproute2.
+health check is read from compose.yaml. `make image-test KEEP=1` leaves the images that
+it built, and takes those that are there. Needs root, and of Debian's packages buildah,
+debootstrap, iproute2 and curl.
 """
 
 import argparse
-import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from images import (
     buildah,
     remove_images,
 )
+from processes import wait_until
 
 STORES = (
     "study.storage=postgresql+psycopg://optuna:${OPTUNA_PASSWORD}@postgres/optuna",
@@ -58,22 +60,19 @@ def main() -> None:
             stack.callback(remove_images)
         for step in (build_base, build_postgres, build_image):
             _timed(step.__name__.replace("_", " "), step)
-        _say(
-            "the image:", buildah("images", "--format={{.Size}}", f"localhost/{IMAGE}")
-        )
+        size = buildah("images", "--format={{.Size}}", f"localhost/{IMAGE}")
+        _say(f"the image takes {size}")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory("fcnet-sweep")))
         passwords = make_passwords()
         services = read_services(HERE / "compose.yaml", passwords)
         parts = stack.enter_context(running(services, folder))
-        show_processes(parts)
+        show_users(parts)
         check_refusals(parts)
         sweep(parts, passwords)
         check_stores(parts)
+        check_ray_logs(parts["head"])
         for part in reversed(parts.values()):
-            seconds, code = part.stop()
-            _say(
-                f"{part.name}: asked to stop, ended after {seconds:.1f} s, exit {code}"
-            )
+            stop(part)
         check_logs(parts, passwords)
 
 
@@ -124,7 +123,7 @@ def check_refusals(parts: dict[str, Container]) -> None:
 
 def sweep(parts: dict[str, Container], passwords: dict[str, str]) -> None:
     """Submit the digits from this machine, as its owner would."""
-    _say("$ python " + " ".join(SUBMIT))
+    _say("$ python", shlex.join(SUBMIT))
     environment = {
         **os.environ,
         "RAY_AUTH_MODE": "token",
@@ -164,7 +163,7 @@ def stop(part: Container) -> None:
     """Send the one signal that an engine sends; all of the part ends, well in time."""
     seconds, code = part.stop()
     _say(f"{part.name}: asked to end, did after {seconds:.1f} s, exit {code}")
-    assert not part.processes(), f"{part.name} left {part.processes()}"
+    wait_until(lambda: not part.processes(), 30, f"nothing of {part.name} is left")
     # Ray ends with 1 when it was asked to and has taken down its processes
     assert code == (1 if part.service.command[0] == "ray" else 0)
 
@@ -178,8 +177,8 @@ def check_logs(parts: dict[str, Container], passwords: dict[str, str]) -> None:
     _say(f"no password in the logs of {', '.join(parts)}")
 
 
-def show_processes(parts: dict[str, Container]) -> None:
-    """Who runs, and with which rights."""
+def show_users(parts: dict[str, Container]) -> None:
+    """Who runs what."""
     for part in parts.values():
         user = part.execute("id").strip()
         _say(f"{part.name}: {user}")
@@ -196,7 +195,7 @@ def _status(part: Container, words: Sequence[str]) -> int:
         text=True,
         check=True,
     )
-    return int(json.loads(done.stdout))
+    return int(done.stdout)
 
 
 def _timed(what: str, do: Callable[[], None]) -> None:

@@ -78,7 +78,9 @@ def build_postgres() -> None:
 
 
 def build_image() -> None:
-    """Build docker/Dockerfile on our base."""
+    """Build docker/Dockerfile on our base, if there is no image."""
+    if _is_there(IMAGE):
+        return
     with TemporaryDirectory(prefix="fcnet-sweep-") as folder:
         buildah(
             *("bud", "--isolation=chroot", "--build-arg", f"BASE=localhost/{BASE}"),
