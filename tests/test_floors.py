@@ -83,6 +83,7 @@ OWNERS = {
     "sqlalchemy": {"databases"},
     "safetensors": {"checkpoint"},
     "rich": {"display", "session", "commands"},
+    "aiohttp": {"jobs.client"},
     "typer": {"cli"},
     "fcnet": {"objective", "lane", "calibration", "data"},
     "torch": {"objective", "lane", "calibration", "checkpoint", "saved_trial"},
