@@ -31,7 +31,7 @@ from typing import Self
 from processes import free_port, in_session, kill_all, send, wait_until
 
 _START_S = 150.0
-_STARTS = 3  # on a busy machine Ray may find itself too slow, after 30 s, and give up
+_STARTS = 5  # on a busy machine Ray may find itself too slow, after 30 s, and give up
 # a dead node is noticed in seconds; by Ray's defaults it takes half a minute
 _HEALTH = {
     "RAY_health_check_initial_delay_ms": "1000",
