@@ -3,10 +3,13 @@
 #             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew
 # make docs   docs/reference.md and the schema for editors, from the code
+# make image-test   builds the image and sweeps with all that docker/compose.yaml
+#                   describes; as root, with Debian's buildah, debootstrap, iproute2, curl;
+#                   KEEP=1 keeps the images, and takes those that are there
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check
 
-.PHONY: run test check docs env lock clean
+.PHONY: run test image-test check docs env lock clean
 .DELETE_ON_ERROR:
 
 run: env
@@ -14,6 +17,9 @@ run: env
 
 test: .venv/test-installed
 	.venv/bin/pytest $(if $(CI),,-m 'not slow')
+
+image-test: .venv/test-installed
+	PYTHONPATH=tests/support .venv/bin/python docker/image_test.py $(if $(KEEP),--keep-images)
 
 check: .venv/test-installed
 	.venv/bin/ruff format --check .
