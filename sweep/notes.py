@@ -10,7 +10,8 @@ from sweep.experiment import Experiment
 from sweep.paths import EXPERIMENT
 from sweep.provenance import Commit
 from sweep.saved_view import TRIALS, trials_page
-from sweep.trial import HParam, State, StudySummary, TrialRecord
+from sweep.trial import State, StudySummary, TrialRecord
+from sweep.words import last_line, short
 
 OURS = "Searched on"  # how the description of an experiment begins
 _ROWS = 10  # of the table of the best trials
@@ -79,16 +80,6 @@ def experiment_note(experiment: Experiment, experiment_id: str, study_run: str) 
         "Each study is a run, described there; its trials are nested under it. "
         f"*Views* has the trials as a table and as charts: *{TRIALS}*.\n"
     )
-
-
-def short(value: HParam) -> str:
-    """A setting as people read it."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def last_line(reason: str) -> str:
-    """What a traceback comes to."""
-    return reason.strip().split("\n")[-1]
 
 
 def _headline(experiment: Experiment, summary: StudySummary) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sweep.experiment import Experiment
-from sweep.paths import CHECKPOINT
+from sweep.paths import CHECKPOINT, without_password
 from sweep.runs import RunIds, read_runs
 from sweep.summary import read_summary
 from sweep.trial import State, StudySummary, TrialRecord
@@ -29,8 +29,8 @@ def status_json(
     return {
         "name": experiment.name,
         "study_name": experiment.name,
-        "storage": experiment.study.storage,
-        "tracking_uri": experiment.mlflow.tracking_uri,
+        "storage": without_password(experiment.study.storage),
+        "tracking_uri": without_password(experiment.mlflow.tracking_uri),
         "experiment_id": runs.experiment_id,
         "parent_run_id": runs.parent_run_id,
         "trials": {state.value: summary.counts[state] for state in State},

@@ -13,7 +13,6 @@ from sweep.live.eta import Eta, all_epochs_left, sooner
 from sweep.live.layout import BEST
 from sweep.live.pace import Pace, Span
 from sweep.live.picture import Ended, Lane, Picture, Warned
-from sweep.live.words import last_line, printable
 from sweep.trial import (
     Ending,
     EpochReport,
@@ -22,6 +21,7 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
+from sweep.words import last_line, printable
 
 _REMEMBERED = 50  # warnings, and attempts that ended
 _TROUBLE = (Ending.FAILED, Ending.LOST, Ending.OUT_OF_MEMORY)

@@ -21,7 +21,6 @@ from sweep.live.lines import ended_line
 from sweep.live.picture import Ended, Picture, Standing
 from sweep.live.stray import Stray
 from sweep.live.view import draw
-from sweep.live.words import time_of_day
 from sweep.trial import (
     EpochReport,
     Event,
@@ -31,6 +30,7 @@ from sweep.trial import (
     TrialRecord,
     TrialSpec,
 )
+from sweep.words import time_of_day
 
 _FRAMES_PER_S = 2.0
 

@@ -6,8 +6,8 @@ from rich.text import Text
 
 from sweep.live.lines import STYLES, line
 from sweep.live.picture import Picture, Standing
-from sweep.live.words import duration, rate
 from sweep.trial import State
+from sweep.words import duration, rate
 
 _WIDEST_BAR, _SHORTEST_BAR = 40, 8  # columns
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from sweep.live.picture import Ended
-from sweep.live.words import assignment, last_line
 from sweep.trial import State
+from sweep.words import assignment, last_line
 
 STYLES = {
     State.COMPLETE: "green",

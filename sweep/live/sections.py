@@ -7,8 +7,8 @@ from rich.text import Text
 from sweep.live.lines import STYLES, Column, columns, ended_line, line
 from sweep.live.picture import Lane, Picture
 from sweep.live.sparkline import ASCII_BARS, BARS, sparkline
-from sweep.live.words import accuracy, assignment, short
 from sweep.trial import TrialRecord
+from sweep.words import accuracy, assignment, short
 
 _WIDEST_CURVE = 40  # columns
 _BESIDE_CURVE = 48  # columns of a lane's line that are not its curve

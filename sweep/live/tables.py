@@ -7,8 +7,8 @@ from rich.text import Text
 
 from sweep.experiment import Experiment
 from sweep.live.lines import STYLES
-from sweep.live.words import accuracy, short
 from sweep.trial import HParam, State, StudySummary
+from sweep.words import accuracy, short
 
 
 def summary_table(

@@ -10,7 +10,7 @@ from sweep.live.layout import BEST, HEAD, divide
 from sweep.live.lines import line
 from sweep.live.picture import Picture, Standing, Warned
 from sweep.live.sections import best, ended, lanes
-from sweep.live.words import time_of_day
+from sweep.words import time_of_day
 
 _WARNING_LINES = 3  # of one warning at most; it is told in full in the end
 

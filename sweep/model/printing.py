@@ -12,6 +12,7 @@ from sweep.model.classifier import Prediction
 from sweep.model.evaluation import Evaluation
 from sweep.model.registry import Registered
 from sweep.model.retraining import Retraining
+from sweep.words import short
 
 
 def best_table(experiment: Experiment, best: Best) -> Table:
@@ -23,7 +24,9 @@ def best_table(experiment: Experiment, best: Best) -> Table:
         ("epoch", str(trial.epoch), f"of {trial.hparams['num_epochs']}"),
     ]
     for key, setting in trial.hparams.items():
-        rows.append((key, str(setting), "searched" if key in experiment.space else ""))
+        rows.append(
+            (key, short(setting), "searched" if key in experiment.space else "")
+        )
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for row in rows:
         table.add_row(*row)

@@ -11,8 +11,10 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from fcnet import FullyConnectedNet, Preprocess, Solver
 from fcnet.image_data import Data
 from stores import assert_stores_agree
+from sweep.api.result import Result
 from sweep.model import retraining
 from sweep.model.best import find_best
+from sweep.plots.spans import read_spans
 from swept import Swept, held_out_digits
 
 
@@ -103,3 +105,13 @@ def test_a_driver_leaves_runs_alone_that_are_no_trials(
 
     assert client.get_run(other.info.run_id).info.status == "RUNNING"
     assert len(young.stores.runs()[1]) == 2
+
+
+def test_what_is_trained_anew_is_no_trial_of_the_study(swept: Swept) -> None:
+    """Neither in its table of trials nor in its timeline."""
+    swept.call("best", "--retrain", "2")
+    result = Result.read(swept.experiment)
+
+    assert list(result.trials.index) == [0, 1, 2, 3]
+    spans = read_spans(swept.experiment, result.summary.study)
+    assert {span.number for span in spans} <= {0, 1, 2, 3}

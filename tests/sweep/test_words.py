@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweep.live.words import assignment, duration, last_line, printable, rate
+from sweep.words import assignment, duration, last_line, printable, rate
 
 
 @pytest.mark.parametrize(
