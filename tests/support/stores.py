@@ -130,8 +130,8 @@ def assert_trial_agrees(stores: Stores, trial: FrozenTrial, run: Run) -> None:
     for name in SPACE:
         assert run.data.params[name] == str(trial.params[name])
     assert stores.curve(run, "val_accuracy") == trial.intermediate_values
+    best = max(trial.intermediate_values.values(), default=None)
     if trial.state.is_finished():  # one that waits to go on may find a better one yet
-        best = max(trial.intermediate_values.values(), default=None)
         assert run.data.metrics.get("best_val_accuracy") == best
     if trial.state.name == "COMPLETE":
         assert trial.value == best
