@@ -21,10 +21,17 @@ def storage_address(experiment: Experiment) -> str:
 def tracking_address(experiment: Experiment) -> str:
     """Where MLflow's store is.
 
+    MLflow keeps a connection for each address, so a file's is that of one file,
+    whatever the current folder will be.
+
     Raises:
         ConfigError: An environment variable is missing of which it speaks.
     """
-    return filled("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    address = filled("mlflow.tracking_uri", experiment.mlflow.tracking_uri)
+    path = sqlite_file(address)
+    if path is None or path.is_absolute():
+        return address
+    return address.replace(str(path), str(path.absolute()), 1)
 
 
 def is_missing(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from stores import STORES, MakeStores, Stores
 from support import make_experiment
 from sweep.data import load_data
 from swept import Swept
+
+# the background of a shell ignores Ctrl-C, and what is started there would, too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["fault_table"]
 

@@ -41,7 +41,7 @@ def show(
         UsageError: if somebody listens on that port.
     """
     experiment = load(file, overrides)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         page, uri = _find_page(experiment, file), tracking_address(experiment)

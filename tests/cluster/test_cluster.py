@@ -187,7 +187,9 @@ def test_a_sweep_uses_every_node_and_leaves_nothing_behind(
 ) -> None:
     """Trials train on all three; no worker stays on any of them."""
     made = make_sweep()
-    made.start(*join(cluster, monkeypatch), "ray.trials_per_worker=1")
+    # long enough for workers to start everywhere, however busy the machine is
+    settings = "ray.trials_per_worker=1", "solver.num_epochs=200"
+    made.start(*join(cluster, monkeypatch), *settings)
     made.finish()
     check_invariant(made.stores, tmp_path)
 

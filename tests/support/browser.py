@@ -106,6 +106,10 @@ class Browser:
         self.wait(is_there, f"{css} with {text!r}")
         return found[0]
 
+    def see(self, text: str) -> None:
+        """Wait until the page says something."""
+        self.wait(lambda: text in self.text, repr(text))
+
     def find_all(self, css: str, text: str = "") -> list[WebElement]:
         """Elements that are to be seen now and have a text in them."""
         try:

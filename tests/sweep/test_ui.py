@@ -32,8 +32,15 @@ from sweep.ui.server import choose_port
 from tracked import Driver, opening
 
 COMMAND = (sys.executable, "-m", "sweep")
-# MLflow's pages ask who has logged in, of a server that lets everybody in
-_NOBODY = "/ajax-api/2.0/mlflow/users/current"
+# MLflow's pages ask who has logged in, of a server that lets everybody in, and change
+# their size while they are drawn
+_MLFLOW_S_OWN = ("/ajax-api/2.0/mlflow/users/current", "ResizeObserver loop")
+
+
+def complaints(browser: Browser) -> list[str]:
+    """What the page has complained of, but for what it always does."""
+    said = browser.errors()
+    return [text for text in said if not any(own in text for own in _MLFLOW_S_OWN)]
 
 
 @dataclass
@@ -58,6 +65,7 @@ class Ui:
 def running(folder: Path, *options: str) -> Iterator[Ui]:
     """The command in a folder, with a browser that takes the address down."""
     note = folder / "opened"
+    note.unlink(missing_ok=True)
     browser = folder / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {note}.new && mv {note}.new {note}\n')
     browser.chmod(0o700)
@@ -74,7 +82,7 @@ def running(folder: Path, *options: str) -> Iterator[Ui]:
         yield Ui(process, note.read_text().strip())
     finally:
         kill_all([process.pid, *descendants(process.pid)])
-        process.wait()
+        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +111,7 @@ def swept(
 @pytest.mark.timeout(600)
 def test_three_trials_are_compared_in_a_browser(swept: Path, browser: Browser) -> None:
     """From the page it opens to curves, all settings, and three runs side by side."""
+    browser.resize(2400, 900)  # columns that are not to be seen are not there
     with running(swept) as ui:
         browser.open(ui.address)
         for number in range(4):
@@ -114,15 +123,15 @@ def test_three_trials_are_compared_in_a_browser(swept: Path, browser: Browser) -
         for box in browser.find_all(".ag-row .ag-selection-checkbox")[:3]:
             box.click()
         browser.find("button", "Compare").click()
-        browser.find("h1", "Comparing 3 Runs")
+        browser.see("Comparing 3 Runs")
         browser.find(".js-plotly-plot")
         assert "best_val_accuracy" in browser.text
 
         browser.open(f"{ui.address}&compareRunsMode=CHART")
-        browser.find("*", "Parallel Coordinates")
-        browser.find("*", "Curves, by epoch")
+        browser.see("Parallel Coordinates")
+        browser.see("Curves, by epoch")
         browser.find(".js-plotly-plot")
-        assert [said for said in browser.errors() if _NOBODY not in said] == []
+        assert complaints(browser) == []
 
 
 @pytest.mark.slow
@@ -144,9 +153,9 @@ def test_the_study_s_page_describes_it_and_leads_to_its_trials(
             f"{experiment}/runs/{children[best].info.run_id}"
         )
         browser.open(str(link.get_attribute("href")))
-        browser.find("h1", f"trial-{best:04d}")
+        browser.see(f"trial-{best:04d}")
         browser.find("strong", "COMPLETE")
-        assert [said for said in browser.errors() if _NOBODY not in said] == []
+        assert complaints(browser) == []
 
 
 @pytest.mark.slow
