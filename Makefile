@@ -16,7 +16,7 @@ run: env
 	.venv/bin/python -m sweep run experiments/digits.yaml
 
 test: .venv/test-installed
-	.venv/bin/pytest $(if $(CI),,-m 'not slow')
+	.venv/bin/pytest $(if $(CI),--reruns 2,-m 'not slow')
 
 image-test: .venv/test-installed
 	PYTHONPATH=tests/support .venv/bin/python docker/image_test.py $(if $(KEEP),--keep-images)
