@@ -26,7 +26,7 @@ from support import DIGITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-LONG = ("study.trials=2", "solver.num_epochs=300", "solver.batch_size=5")
+LONG = ("study.trials=2", "solver.num_epochs=1200", "solver.batch_size=5")
 ID = re.compile(r"^job +(\S+)$", re.MULTILINE)
 
 
