@@ -20,6 +20,7 @@ from sweep.placement import Node
 from sweep.ray_token import find_token
 
 _ANSWER_S = 5.0  # how long a cluster may take for an answer
+_STARTS = 3  # of a private cluster
 _MODE = "RAY_AUTH_MODE"
 _SETTINGS = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
 
@@ -48,8 +49,23 @@ def connect(address: str) -> tuple[Node, ...]:
         found = _find(address)
         _check_is_here(address, look(found))
     with _no_cluster(address):
-        ray.init(address=found, **options)
+        _join(found, options)
     return look()
+
+
+def _join(address: str, options: dict[str, Any]) -> None:
+    """Join the cluster; a private one is started, in another try if need be.
+
+    Ray gives its own processes 30 s to start, whatever else the machine has to do.
+    """
+    for tries_left in reversed(range(_STARTS if address == "local" else 1)):
+        try:
+            ray.init(address=address, **options)
+            return
+        except Exception as error:
+            if not tries_left or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def look_at(address: str) -> tuple[Node, ...]:

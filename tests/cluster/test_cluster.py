@@ -188,7 +188,7 @@ def test_a_sweep_uses_every_node_and_leaves_nothing_behind(
     """Trials train on all three; no worker stays on any of them."""
     made = make_sweep()
     # long enough for workers to start everywhere, however busy the machine is
-    settings = "ray.trials_per_worker=1", "solver.num_epochs=200"
+    settings = "ray.trials_per_worker=1", "solver.num_epochs=60"
     made.start(*join(cluster, monkeypatch), *settings)
     made.finish()
     check_invariant(made.stores, tmp_path)
