@@ -180,21 +180,21 @@ def trained_on(made: Sweep) -> set[str]:
 
 
 def test_a_sweep_uses_every_node_and_leaves_nothing_behind(
-    cluster: RayCluster,
-    make_sweep: MakeSweep,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Trials train on all three; no worker stays on any of them."""
-    made = make_sweep()
-    # long enough for workers to start everywhere, however busy the machine is
-    settings = "ray.trials_per_worker=1", "solver.num_epochs=60"
-    made.start(*join(cluster, monkeypatch), *settings)
-    made.finish()
-    check_invariant(made.stores, tmp_path)
+    with RayCluster(head_cpus=1) as cluster:
+        for _ in range(2):
+            cluster.add_node(cpus=1)
+        made = make_sweep()
+        # long enough for each of the workers to start
+        settings = "ray.trials_per_worker=1", "solver.num_epochs=60"
+        made.start(*join(cluster, monkeypatch), *settings)
+        made.finish()
+        check_invariant(made.stores, tmp_path)
 
-    assert trained_on(made) == {node.name for node in cluster.nodes}
-    wait_until(lambda: not any(map(workers_on, cluster.nodes)), 30, "its workers end")
+        assert trained_on(made) == {node.name for node in cluster.nodes}
+        wait_until(lambda: not any(map(workers_on, cluster.nodes)), 30, "workers end")
 
 
 def test_a_killed_driver_leaves_no_worker_behind(
