@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from rich.console import Console
@@ -78,6 +78,11 @@ def run_sweep(
         opening = background.submit(_open_stores, experiment, tracker, console, fresh)
         try:
             pool.load(task)
+        except BaseException:
+            opening.result()
+            with suppress(StoreUnavailable):  # then the next driver ends it
+                tracker.close("KILLED" if interrupt() else "FAILED", None)
+            raise
         finally:
             study, log = opening.result()
             stack.callback(study.close)
