@@ -1,4 +1,4 @@
-# make run    the main job on embedded defaults: digits, SQLite, a local Ray
+# make run    the first experiment: digits, stores in files, a Ray of its own
 # make test   the tests; CI=1 make test       make check   format, lint, types
 #             runs the slow ones too
 # make env    only the environment            make lock    pin all versions anew

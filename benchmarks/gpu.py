@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py
 
-Needs torch >= 2.11 and Python >= 3.12, nothing else and nothing installed. Where there
+Needs a torch from 2.11 on, and nothing installed. Where there
 is no CUDA device it checks the CPU's fast path, says so and ends.
 
 Minibatches of 100, 3,072 inputs, 10 classes, float32, an L2 term. All ways take turns;
