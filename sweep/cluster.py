@@ -2,27 +2,28 @@
 
 import os
 import platform
-import secrets
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address, find_node_ids
-from ray._raylet import Config, GcsClient  # type: ignore[attr-defined]
-from ray.exceptions import AuthenticationError
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
+from sweep.authentication import (
+    ANSWER_S,
+    authentication_kept,
+    check_token,
+    lock_others_out,
+)
 from sweep.errors import ClusterError, first_line
 from sweep.placement import Node
-from sweep.ray_token import find_token
 
-_ANSWER_S = 5.0  # how long a cluster may take for an answer
 _STARTS = 3  # of a private cluster
-_MODE = "RAY_AUTH_MODE"
-_SETTINGS = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+_leaving = ExitStack()  # what is undone when the cluster is left
 
 
 def connect(address: str) -> tuple[Node, ...]:
@@ -39,18 +40,21 @@ def connect(address: str) -> tuple[Node, ...]:
             process in.
     """
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        # nobody else on this machine may command the workers
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        _set_mode("token")
-        options |= {"include_dashboard": False, "num_cpus": local_cpus()}
-        found = address
-    else:
-        found = _find(address)
-        _check_is_here(address, look(found))
-    with _no_cluster(address):
-        _join(found, options)
-    return look()
+    with ExitStack() as undo:
+        undo.enter_context(authentication_kept())
+        if address == "local":
+            lock_others_out()
+            options |= {"include_dashboard": False, "num_cpus": local_cpus()}
+            found = address
+        else:
+            found = _find(address)
+            _check_is_here(address, look(found))
+        undo.callback(ray.shutdown)
+        with _no_cluster(address):
+            _join(found, options)
+        nodes = look()
+        _leaving.enter_context(undo.pop_all())
+    return nodes
 
 
 def _join(address: str, options: dict[str, Any]) -> None:
@@ -77,7 +81,8 @@ def look_at(address: str) -> tuple[Node, ...]:
     Raises:
         ClusterError: see `connect`.
     """
-    return look(_find(address))
+    with authentication_kept():
+        return look(_find(address))
 
 
 def look(address: str | None = None) -> tuple[Node, ...]:
@@ -92,7 +97,7 @@ def look(address: str | None = None) -> tuple[Node, ...]:
     if address is None:
         address = ray.get_runtime_context().gcs_address
     with _no_cluster(address):
-        infos = _client(address).get_all_node_info(timeout=_ANSWER_S).values()
+        infos = _client(address).get_all_node_info(timeout=ANSWER_S).values()
     alive = [info for info in infos if info.state == info.ALIVE]
     hosts = Counter(info.node_manager_hostname for info in alive)
     nodes = (_node(info, hosts[info.node_manager_hostname] == 1) for info in alive)
@@ -121,56 +126,9 @@ def _find(address: str) -> str:
         found = canonicalize_bootstrap_address(address)
         host, _, port = str(found).rpartition(":")
         # ray.init would go on trying for a minute
-        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
-    _check_token(address, str(found), os.environ.get(_MODE) == "disabled")
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+        check_token(address, str(found))
     return str(found)
-
-
-def _check_token(address: str, found: str, may_be_open: bool) -> None:
-    """Make sure that the cluster lets this process in, and strangers not.
-
-    Ray itself would hang at a wrong token, and die of a missing one.
-    """
-    if _lets_in(found, "disabled"):
-        if not may_be_open:
-            raise ClusterError(
-                f"ray.address: the cluster at {address} runs without authentication, "
-                "so that everybody who reaches it commands it; start it with "
-                f"{_MODE}=token, or set {_MODE}=disabled here to join it all the same"
-            )
-        return
-    if may_be_open:
-        raise ClusterError(
-            f"ray.address: the cluster at {address} wants its token, but {_MODE} is "
-            f"`disabled` here; set it to `token`, and the token in {_SETTINGS}"
-        )
-    source = find_token(os.environ)
-    if source is None:
-        raise ClusterError(
-            f"ray.address: the cluster at {address} wants its token, and there is none "
-            f"here; set it in {_SETTINGS}"
-        )
-    if not _lets_in(found, "token"):
-        raise ClusterError(
-            f"ray.address: the cluster at {address} wants another token than that in "
-            f"{source}; allowed: the one that its head was started with"
-        )
-
-
-def _lets_in(address: str, mode: str) -> bool:
-    _set_mode(mode)
-    with _no_cluster(address), _silence():
-        try:
-            GcsClient(address=address).get_all_node_info(timeout=_ANSWER_S)
-        except AuthenticationError:
-            return False
-    return True
-
-
-def _set_mode(mode: str) -> None:
-    """Set how Ray authenticates, in this process and those that it starts."""
-    os.environ[_MODE] = mode
-    Config.initialize("")  # Ray has read it when it was imported
 
 
 def _check_is_here(address: str, nodes: tuple[Node, ...]) -> None:
@@ -184,22 +142,11 @@ def _check_is_here(address: str, nodes: tuple[Node, ...]) -> None:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Throw away what Ray's C++ part writes to standard error."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-@contextmanager
 def _no_cluster(address: str) -> Iterator[None]:
     try:
         yield
+    except ClusterError:
+        raise
     except Exception as error:  # Ray's own class for a node that is slow to start
         raise ClusterError(
             f"ray.address: found {address}: {first_line(error)}; allowed: local, auto "
@@ -228,4 +175,4 @@ def this_node(gpus: int) -> Node:
 
 def disconnect() -> None:
     """Leave the cluster; a private one ends."""
-    ray.shutdown()
+    _leaving.close()

@@ -66,7 +66,7 @@ def check(file: Path, overrides: Sequence[str]) -> int:
     found, where = find_data(experiment)
     address = experiment.ray.address
     nodes = [this_node(local_gpus())] if address == "local" else look_at(address)
-    plan = plan_workers(experiment, nodes)
+    plan = plan_workers(experiment, nodes, summary.done)
     console = Console(highlight=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")

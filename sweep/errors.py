@@ -22,6 +22,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def last_line(text: str) -> str:
+    """What a traceback ends with: what went wrong, without where."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 class SweepError(Exception):
     """Base of all errors that end a sweep with a message instead of a traceback."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from sweep.errors import ClusterError
+from sweep.errors import ClusterError, last_line
 from sweep.placement import Node
 from sweep.plan import Plan, counted
 from sweep.slots import Slot
@@ -36,14 +36,14 @@ class Membership:
         Args:
             plan: How many workers are wanted, with what.
             start: Starts a worker on a node; returns it, and what is to be waited for
-                until it is ready.
+                until it has its place there.
             end: Ends a worker at once.
             clock: Seconds since any fixed moment.
         """
         self._plan, self._start, self._end, self._clock = plan, start, end, clock
         self._nodes: tuple[Node, ...] = ()
         self._numbers = count()
-        self._given_up: Counter[str] = Counter()
+        self._given_up: list[Slot] = []
         self.slots: list[Slot] = []
 
     def follow(self, nodes: Sequence[Node]) -> list[Message]:
@@ -62,7 +62,7 @@ class Membership:
     def lose(self, slot: Slot, ending: Ending, reason: str) -> list[Message]:
         """Give a worker and its trials up; `follow` gets another one."""
         self._dismiss(slot)
-        lost = slot.lose()
+        lost = slot.lose(reason)
         return [TrialEnded(s.number, s.attempt, ending, reason=reason) for s in lost]
 
     def mend(self) -> list[Message]:
@@ -72,21 +72,20 @@ class Membership:
             ClusterError: if all were given up.
         """
         messages: list[Message] = []
-        for slot in [slot for slot in self.slots if slot.is_hopeless]:
+        hopeless = [slot for slot in self.slots if slot.is_hopeless]
+        for slot in hopeless:
             self._dismiss(slot)
             self.slots.remove(slot)
-            self._given_up[slot.node.id] += 1
-            text = f"a worker is given up: it failed {slot.failures} times in a row"
-            messages.append(Notice(text))
+            self._given_up.append(slot)
+            messages.append(Notice(f"a worker is given up: {_failures(slot)}"))
+        if hopeless and not self.slots:
+            raise ClusterError(f"no worker is left: {_failures(hopeless[-1])}")
         for slot in self.slots:
             if slot.is_to_be_replaced:
                 self._dismiss(slot)
                 self._begin(slot)
                 slot.is_replaced = True
-                text = f"a worker is replaced: it failed {slot.failures} times in a row"
-                messages.append(Notice(text))
-        if self._given_up and not self.slots:
-            raise ClusterError("no worker is left: each failed too often in a row")
+                messages.append(Notice(f"a worker is replaced: {_failures(slot)}"))
         return messages
 
     def close(self) -> None:
@@ -111,6 +110,7 @@ class Membership:
             messages += self.lose(slot, Ending.LOST, f"its node {name} is gone")
             self.slots.remove(slot)
             orphans[name] += slot.orphans
+        self._given_up = [slot for slot in self._given_up if slot.node.id in alive]
         return [*messages, *(Notice(_farewell(*lost)) for lost in orphans.items())]
 
     def _move(self) -> list[Message]:
@@ -130,7 +130,8 @@ class Membership:
 
     def _waits_long(self, slot: Slot) -> bool:
         waited = self._clock() - slot.called_at
-        return not slot.is_ready and slot.call is not None and waited > _PENDING_S
+        is_pending = slot.actor is not None and not slot.is_placed
+        return is_pending and waited > _PENDING_S
 
     def _fill(self, known: Sequence[Node]) -> list[Message]:
         added = self._plan.additions(self._nodes, self._present())
@@ -148,8 +149,13 @@ class Membership:
         ]
 
     def _present(self, without: Slot | None = None) -> Counter[str]:
-        own = Counter(slot.node.id for slot in self.slots if slot is not without)
-        return own + self._given_up
+        slots = [*self.slots, *self._given_up]
+        return Counter(slot.node.id for slot in slots if slot is not without)
+
+
+def _failures(slot: Slot) -> str:
+    often = f"it failed {slot.failures} times in a row"
+    return f"{often}; the last time: {last_line(slot.reason)}"
 
 
 def _farewell(name: str, orphans: int) -> str:

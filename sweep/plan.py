@@ -57,7 +57,7 @@ class Plan:
         return [by_id[chosen] for chosen in spread(rooms, present, wanted)]
 
 
-def plan_workers(experiment: Experiment, nodes: Sequence[Node]) -> Plan:
+def plan_workers(experiment: Experiment, nodes: Sequence[Node], done: int = 0) -> Plan:
     """Divide nodes among an experiment's workers.
 
     Args:
@@ -66,6 +66,7 @@ def plan_workers(experiment: Experiment, nodes: Sequence[Node]) -> Plan:
             leaves the sampler something to learn from. Workers without a trial are left
             out.
         nodes: Those there are. A worker is never spread over two.
+        done: Trials that the study has already, which nobody trains again.
 
     Raises:
         ClusterError: if no node has room for a single worker.
@@ -84,11 +85,12 @@ def plan_workers(experiment: Experiment, nodes: Sequence[Node]) -> Plan:
             "ray.gpus_per_worker, or add a node that is large enough"
         )
     cpus, lanes = ray.cpus_per_worker, ray.trials_per_worker
-    most = experiment.trials if lanes == "auto" else experiment.trials / lanes
+    wanted = max(1, experiment.trials - done)
+    most = wanted if lanes == "auto" else wanted / lanes
     workers = min(room, math.ceil(most))
     more = math.ceil(most) - workers
     if lanes == "auto":
-        most_lanes = _most_lanes(experiment, workers)
+        most_lanes = _most_lanes(experiment, wanted, workers)
         return Plan(workers, cpus, share, most_lanes, is_measured=True, more=more)
     return Plan(workers, cpus, share, lanes, more=more)
 
@@ -106,14 +108,14 @@ def _share_of(workers: int, lanes: int) -> str:
     return f"{counted(workers, 'worker')}, {packs}"
 
 
-def _most_lanes(experiment: Experiment, workers: int) -> int:
+def _most_lanes(experiment: Experiment, wanted: int, workers: int) -> int:
     """How many lanes a worker should have at most.
 
     A sampler that learns proposes the trials that run at once from the same results:
-    with a quarter of the study at a time, it still learns three times.
+    with a quarter of those wanted at a time, it still learns three times.
     """
     is_learning = experiment.study.sampler in ("tpe", "gp", "cmaes")
-    at_once = experiment.trials / (_ROUNDS if is_learning else 1)
+    at_once = wanted / (_ROUNDS if is_learning else 1)
     return max(1, math.ceil(at_once / workers))
 
 

@@ -25,6 +25,7 @@ from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
+from sweep.summary import read_summary
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary, TrialSpec
 from sweep.usage import Usage
@@ -58,7 +59,8 @@ def run_sweep(
     Raises:
         SweepError: with a message for people; see errors.py.
     """
-    plan = plan_workers(experiment, nodes)
+    summary = None if fresh else read_summary(experiment)
+    plan = plan_workers(experiment, nodes, 0 if summary is None else summary.done)
     interrupt.listen()
     with ExitStack() as stack:
         pool = RayPool(plan, Objective, experiment.ray.patience, epoch_cost)

@@ -19,24 +19,28 @@ class Slot:
         actor: The worker; None after it was lost.
         node: The machine that it runs on.
         number: Its number in the pool, from 0; a worker that replaces it has the same.
+        is_placed: Whether the worker has its place there, for which it waits before.
         lanes: Trials that it takes at most; 0 until it is ready.
         trials: Those that it has, by number.
         call: What it is doing; None while it waits for orders.
         called_at: Since when, in seconds by the pool's clock.
         orphans: Trials whose worker was lost here, since there was one that was ready.
         failures: Trials that failed here, and workers that were lost, in a row.
+        reason: Why the last of them did.
         is_replaced: Whether the worker is a new one for the reason of such failures.
     """
 
     actor: Any
     node: Node
     number: int = 0
+    is_placed: bool = False
     lanes: int = 0
     trials: dict[int, TrialSpec] = field(default_factory=dict)
     call: Any = None
     called_at: float = 0.0
     orphans: int = 0
     failures: int = 0
+    reason: str = ""
     is_replaced: bool = False
     _costs: dict[int, float] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
@@ -103,21 +107,23 @@ class Slot:
         self._start, self._stop = [], {}
         return orders
 
-    def begin(self, actor: Any, call: Any, now: float) -> None:
-        """Have a new worker, which is busy with getting ready."""
-        self.actor, self.call, self.called_at = actor, call, now
+    def begin(self, actor: Any, placed: Any, now: float) -> None:
+        """Have a new worker, which waits for its place."""
+        self.actor, self.call, self.called_at = actor, placed, now
+        self.is_placed = False
 
     def get_ready(self, lanes: int) -> None:
         """Take so many trials at a time from now on."""
         self.lanes, self.orphans = lanes, 0
 
-    def lose(self) -> list[TrialSpec]:
+    def lose(self, reason: str) -> list[TrialSpec]:
         """Let all trials go, since their worker is lost; return them."""
         lost = list(self.trials.values())
         self.trials, self._start, self._stop, self.call = {}, [], {}, None
         self.actor, self.lanes = None, 0
         self.orphans += len(lost)
         self.failures += 1  # a worker that dies again and again is no better
+        self.reason = reason
         return lost
 
     def ended(self, ended: TrialEnded) -> None:
@@ -128,5 +134,6 @@ class Slot:
             self._too_large.add(ended.number)
         elif ended.ending is Ending.FAILED:
             self.failures += 1
+            self.reason = ended.reason or "nobody knows why"
         elif ended.ending is not Ending.INTERRUPTED:
-            self.failures, self.is_replaced = 0, False
+            self.failures, self.reason, self.is_replaced = 0, "", False

@@ -174,6 +174,11 @@ class StudySummary:
     study: str = ""
 
     @property
+    def done(self) -> int:
+        """Number of trials that are COMPLETE or PRUNED."""
+        return self.counts[State.COMPLETE] + self.counts[State.PRUNED]
+
+    @property
     def best(self) -> TrialRecord | None:
         """The best trial that completed."""
         complete = (r for r in self.ranking if r.state is State.COMPLETE)

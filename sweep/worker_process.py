@@ -49,25 +49,27 @@ class Answer:
 class Worker:
     """A worker's process, as Ray runs it."""
 
-    def __init__(self, make_work: MakeWork, device: str, threads: int) -> None:
-        """Wait for the task.
+    def __init__(self, device: str, threads: int) -> None:
+        """Wait for the task; quickly, so that people know who has a place.
 
         Args:
-            make_work: Makes the work of a task, a device and a number of threads.
             device: A torch device.
             threads: CPU threads to compute with.
         """
-        # unpickling make_work has imported torch by now, while the data still loads
-        self._make_work, self._device, self._threads = make_work, device, threads
+        self._device, self._threads = device, threads
         self._work: Work | None = None
 
-    def load(self, task: Any) -> Answer:
+    def warm_up(self, make_work: MakeWork) -> None:
+        """Be called: unpickling `make_work` has imported torch by now."""
+
+    def load(self, make_work: MakeWork, task: Any) -> Answer:
         """Take the task, once.
 
         Args:
+            make_work: Makes the work of the task, the device and the threads.
             task: Its arrays lie in the node's shared memory, once for all workers.
         """
-        self._work = self._make_work(task, self._device, self._threads)
+        self._work = make_work(task, self._device, self._threads)
         return Answer(self._work.lanes)
 
     def advance(self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]) -> Answer:
@@ -77,15 +79,19 @@ class Worker:
         return Answer(self._work.lanes, tuple(messages))
 
 
-def start_worker(node: Node, plan: Plan, make_work: MakeWork) -> Any:
+def start_worker(node: Node, plan: Plan, make_work: MakeWork) -> tuple[Any, Any]:
     """Have Ray start a worker on a node, as soon as that has room.
 
     Returns:
-        Its actor.
+        Its actor, and what is there once it has its place.
     """
-    actor = ray.remote(Worker).options(
+    remote: Any = ray.remote(Worker).options(
         num_cpus=plan.cpus,
         num_gpus=plan.gpus,
         scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False),
     )
-    return actor.remote(make_work, "cuda" if plan.gpus else "cpu", plan.cpus)
+    actor = remote.remote("cuda" if plan.gpus else "cpu", plan.cpus)
+    placed = actor.__ray_ready__.remote()
+    # while the data still loads; whether it can be imported, `load` will say
+    actor.warm_up.options(num_returns=0).remote(make_work)
+    return actor, placed

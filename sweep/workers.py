@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from sweep.cluster import look as look_around
-from sweep.errors import ClusterError, first_line
+from sweep.errors import ClusterError, first_line, last_line
 from sweep.membership import Membership
 from sweep.placement import Node
 from sweep.plan import Plan
@@ -64,7 +64,8 @@ class RayPool:
         self._ready_at = clock()
         self._task: Any = None
         self._members = Membership(plan, self._start, ray.kill, clock)
-        self._members.follow(look())
+        with _cluster_errors():
+            self._members.follow(look())
 
     @property
     def _slots(self) -> list[Slot]:
@@ -76,22 +77,22 @@ class RayPool:
         Raises:
             ClusterError: if no worker has started in time, or none could.
         """
-        self._task = ray.put(task)
-        for slot in self._slots:
-            slot.begin(slot.actor, self._hand_task(slot.actor), self._clock())
-        calls = {slot.call: slot for slot in self._slots}
-        deadline, reason = self._clock() + _READY_S, ""
-        while calls and not any(slot.is_ready for slot in self._slots):
-            left = max(0.0, deadline - self._clock())
-            ready, _ = ray.wait(list(calls), timeout=left)
-            if not ready:
-                raise ClusterError(
-                    f"no worker has started in {_READY_S:g} s; wanted: {self._plan}; "
-                    "see `ray status` for what the cluster has free"
-                )
-            reason = self._take_up(calls.pop(ready[0])) or reason
-        if not any(slot.is_ready for slot in self._slots):
-            raise ClusterError(f"a worker could not start: {reason}")
+        deadline = self._clock() + _READY_S
+        with _cluster_errors():
+            self._task = ray.put(task)
+            while not any(slot.is_ready for slot in self._slots):
+                if all(slot.actor is None for slot in self._slots):
+                    raise ClusterError(f"no worker could start: {self._why_none()}")
+                self._call_workers()
+                left = max(0.0, deadline - self._clock())
+                answered = self._wait_for_answers(left)
+                if not answered:
+                    raise ClusterError(
+                        f"no worker has started in {_READY_S:g} s; wanted: "
+                        f"{self._plan}; {self._why_none()}"
+                    )
+                for slot in answered:
+                    self._collect(slot)
 
     def room(self) -> int:
         """How many more trials can be submitted now."""
@@ -118,37 +119,30 @@ class RayPool:
             ClusterError: if the cluster is lost, or no worker is left.
         """
         with _cluster_errors():
-            for slot in self._slots:
-                if slot.call is None and slot.trials:
-                    slot.call = slot.actor.advance.remote(*slot.take_orders())
-                    slot.called_at = self._clock()
-            answered = self._wait_for_answers(timeout_s)
-            messages = [m for slot in answered for m in self._collect(slot)]
-            messages += self._give_up_on_stalled()
-            messages += self._members.mend()
-            return [*messages, *self._follow()]
+            # what may end the sweep comes first: no answer is lost with it
+            messages = [*self._members.mend(), *self._follow()]
+            self._call_workers()
+            for slot in self._wait_for_answers(timeout_s):
+                messages += self._collect(slot)
+            return [*messages, *self._give_up_on_stalled()]
 
     def close(self) -> None:
         """End every worker at once."""
         self._members.close()
 
     def _start(self, node: Node) -> tuple[Any, Any]:
-        actor = start_worker(node, self._plan, self._make_work)
-        return actor, None if self._task is None else self._hand_task(actor)
+        return start_worker(node, self._plan, self._make_work)
 
-    def _hand_task(self, actor: Any) -> Any:
-        return actor.load.remote(self._task)
-
-    def _take_up(self, slot: Slot) -> str | None:
-        """Have a worker be ready that says so; else return why it is not."""
-        try:
-            answer: Answer = ray.get(slot.call)
-        except RayError as error:
-            self._lose(slot, Ending.LOST, str(error))
-            return str(error)
-        slot.call = None
-        slot.get_ready(answer.lanes)
-        return None
+    def _call_workers(self) -> None:
+        """Hand the task to those that have a place now, and orders to the others."""
+        for slot in self._slots:
+            if slot.actor is None or slot.call is not None:
+                continue
+            if not slot.is_ready:
+                slot.call = slot.actor.load.remote(self._make_work, self._task)
+            elif slot.trials:
+                slot.call = slot.actor.advance.remote(*slot.take_orders())
+            slot.called_at = self._clock()
 
     def _wait_for_answers(self, timeout_s: float) -> list[Slot]:
         calls = {slot.call: slot for slot in self._slots if slot.call is not None}
@@ -163,11 +157,17 @@ class RayPool:
     def _collect(self, slot: Slot) -> list[Message]:
         call, slot.call = slot.call, None
         try:
-            answer: Answer = ray.get(call)
+            answer = ray.get(call)
         except RayTaskError as error:
             return self._lose(slot, Ending.FAILED, str(error))
         except RayError as error:
             return self._lose(slot, Ending.LOST, f"its worker was lost: {error}")
+        if not slot.is_placed:
+            slot.is_placed = True
+            return []
+        return self._take(slot, answer)
+
+    def _take(self, slot: Slot, answer: Answer) -> list[Message]:
         slot.get_ready(answer.lanes)
         messages: list[Message] = []
         for message in answer.messages:
@@ -206,8 +206,9 @@ class RayPool:
             self._ready_at = now
         elif now - self._ready_at > longest:
             raise ClusterError(
-                f"no worker has been ready for {longest:g} s; the same command goes on "
-                "once the cluster has room"
+                f"no worker has been ready for {longest:g} s: "
+                f"{last_line(self._why_none())}; the same command goes on once the "
+                "cluster has room"
             )
         if now - self._looked_at < _LOOK_S:
             return []
@@ -222,6 +223,15 @@ class RayPool:
                 "goes on once there is one"
             )
         return self._members.follow(nodes)
+
+    def _why_none(self) -> str:
+        """Why there is no worker that takes trials."""
+        reasons = [slot.reason for slot in self._slots if slot.reason]
+        if reasons:
+            return reasons[-1]
+        if any(slot.is_placed for slot in self._slots):
+            return "those that run have not loaded their task yet"
+        return "they wait for room: see `ray status` for what the cluster has free"
 
 
 @contextmanager

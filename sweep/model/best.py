@@ -6,7 +6,7 @@ from sweep.errors import ModelError
 from sweep.experiment import Experiment
 from sweep.paths import CHECKPOINT
 from sweep.status import read_status
-from sweep.trial import State, TrialRecord
+from sweep.trial import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,15 @@ def find_best(experiment: Experiment) -> Best:
         StoreError: A store cannot be read.
     """
     summary, runs = read_status(experiment)
-    done = summary.counts[State.COMPLETE] + summary.counts[State.PRUNED]
     if summary.best is None:
         raise ModelError(
             f"{experiment.name}: no trial is COMPLETE, so there is no best one yet; "
             "what to do: python -m sweep run FILE"
         )
     return Best(
-        experiment.name, summary.best, done, runs.parent_run_id, runs.best_run_id
+        experiment.name,
+        summary.best,
+        summary.done,
+        runs.parent_run_id,
+        runs.best_run_id,
     )

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,13 @@ def check(cluster: RayCluster, folder: Path, *settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def ask_workers(cluster: RayCluster, workers: int, gpus: float) -> list[dict[str, Any]]:
-    """What so many workers see, each with that share of a GPU; see witness.py."""
+@pytest.fixture(scope="module")
+def seen(cluster: RayCluster) -> Mapping[float, list[dict[str, Any]]]:
+    """What the workers of a pool see, by each one's share of a GPU; see witness.py."""
+    pools = {0.0: 9, 0.5: 4, 0.4: 4, 1.0: 2}
+    words = [f"{workers}x{share}" for share, workers in pools.items()]
     done = subprocess.run(
-        [sys.executable, "witness.py", cluster.address, str(workers), str(gpus)],
+        [sys.executable, "witness.py", cluster.address, *words],
         cwd=SUPPORT,
         env={**os.environ, **cluster.environment},
         capture_output=True,
@@ -68,8 +71,8 @@ def ask_workers(cluster: RayCluster, workers: int, gpus: float) -> list[dict[str
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    said = map(json.loads, done.stdout.splitlines()[-len(pools) :])
+    return dict(zip(pools, said, strict=True))
 
 
 def test_check_names_the_nodes_and_what_each_gets(
@@ -88,10 +91,12 @@ def test_check_names_the_nodes_and_what_each_gets(
 
 
 @pytest.mark.parametrize(
-    ("setting", "needed"),
-    [("ray.cpus_per_worker=7", "7 CPU"), ("ray.gpus_per_worker=3", "3 GPU")],
+    ("verb", "setting", "needed"),
+    [
+        ("check", "ray.cpus_per_worker=7", "7 CPU"),
+        ("run", "ray.gpus_per_worker=3", "3 GPU"),
+    ],
 )
-@pytest.mark.parametrize("verb", ["check", "run"])
 def test_a_cluster_without_a_node_that_is_large_enough_is_refused_at_once(
     verb: str, setting: str, needed: str, cluster: RayCluster, tmp_path: Path
 ) -> None:
@@ -115,8 +120,9 @@ TOKENS = {
 }
 
 
-@pytest.mark.parametrize("how", TOKENS)
-@pytest.mark.parametrize("verb", ["check", "run"])
+@pytest.mark.parametrize(
+    ("verb", "how"), [*(("check", how) for how in TOKENS), ("run", "wrong")]
+)
 def test_a_token_that_does_not_fit_is_one_message(
     verb: str, how: str, cluster: RayCluster, tmp_path: Path
 ) -> None:
@@ -132,9 +138,11 @@ def test_a_token_that_does_not_fit_is_one_message(
     assert not (tmp_path / "optuna.db").exists()
 
 
-def test_workers_of_one_node_share_one_copy_of_the_data(cluster: RayCluster) -> None:
+def test_workers_of_one_node_share_one_copy_of_the_data(
+    seen: Mapping[float, list[dict[str, Any]]],
+) -> None:
     """Their arrays are the same bytes of shared memory, fetched once for each node."""
-    said = ask_workers(cluster, workers=9, gpus=0.0)
+    said = seen[0.0]
     places = {node: set[str]() for node in {s["node"] for s in said}}
     for worker in said:
         places[worker["node"]].add(json.dumps(worker["memory"]))
@@ -147,14 +155,12 @@ def test_workers_of_one_node_share_one_copy_of_the_data(cluster: RayCluster) -> 
     assert len({s["sum"] for s in said}) == 1
 
 
-@pytest.mark.parametrize(
-    ("share", "workers", "on_each"), [(0.5, 4, 2), (0.4, 4, 2), (1.0, 2, 1)]
-)
+@pytest.mark.parametrize(("share", "on_each"), [(0.5, 2), (0.4, 2), (1.0, 1)])
 def test_each_worker_sees_its_own_gpu_alone(
-    share: float, workers: int, on_each: int, cluster: RayCluster
+    share: float, on_each: int, seen: Mapping[float, list[dict[str, Any]]]
 ) -> None:
     """Fractions share one, whole ones do not; all are where the GPUs are."""
-    said = ask_workers(cluster, workers, share)
+    said = seen[share]
 
     assert Counter(s["gpus"] for s in said) == {"0": on_each, "1": on_each}
     assert {s["device"] for s in said} == {"cuda"}
@@ -179,24 +185,6 @@ def trained_on(made: Sweep) -> set[str]:
     return {run.data.tags["sweep.worker"].partition("/")[0] for run in runs.values()}
 
 
-def test_a_sweep_uses_every_node_and_leaves_nothing_behind(
-    make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Trials train on all three; no worker stays on any of them."""
-    with RayCluster(head_cpus=1) as cluster:
-        for _ in range(2):
-            cluster.add_node(cpus=1)
-        made = make_sweep()
-        # long enough for each of the workers to start
-        settings = "ray.trials_per_worker=1", "solver.num_epochs=60"
-        made.start(*join(cluster, monkeypatch), *settings)
-        made.finish()
-        check_invariant(made.stores, tmp_path)
-
-        assert trained_on(made) == {node.name for node in cluster.nodes}
-        wait_until(lambda: not any(map(workers_on, cluster.nodes)), 30, "workers end")
-
-
 def test_a_killed_driver_leaves_no_worker_behind(
     cluster: RayCluster,
     make_sweep: MakeSweep,
@@ -216,7 +204,7 @@ def test_a_killed_driver_leaves_no_worker_behind(
 def test_nodes_may_leave_and_join_in_mid_sweep(
     make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One command: work of the lost node goes on elsewhere, the new one gets some."""
+    """Work of the lost node goes on, the new one gets some, and no worker stays."""
     with RayCluster(head_cpus=1) as cluster:
         doomed = cluster.add_node(cpus=2)
         made = make_sweep()
@@ -230,8 +218,9 @@ def test_nodes_may_leave_and_join_in_mid_sweep(
         joined = cluster.add_node(cpus=2)
         wait_until(lambda: f"node {joined.name} joined" in made.output, 120, "told")
         made.finish()
+        wait_until(lambda: not any(map(workers_on, cluster.nodes)), 30, "workers end")
     again = check_invariant(made.stores, tmp_path)
 
     assert made.commands == 1, made.output
     assert again > 0
-    assert joined.name in trained_on(made)
+    assert {cluster.head.name, joined.name} <= trained_on(made)

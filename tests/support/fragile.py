@@ -14,7 +14,13 @@ class Fragile:
     lanes = 2
 
     def __init__(self, data: str, device: str, threads: int) -> None:
-        assert (data, device, threads) == ("the data", "cpu", 1)
+        assert device == "cpu"
+        assert threads >= 1
+        match data:
+            case "slow data":
+                time.sleep(60)
+            case "bad data":
+                raise ValueError("the data cannot be read")
 
     def advance(
         self, start: Sequence[TrialSpec], stop: Mapping[int, Ending]
@@ -30,9 +36,11 @@ class Fragile:
                     raise ValueError("a bug in the work itself")
                 case "sleep":
                     time.sleep(60)
-        return [TrialEnded(s.number, s.attempt, _ending(s)) for s in start]
+        return [_end(spec) for spec in start]
 
 
-def _ending(spec: TrialSpec) -> Ending:
+def _end(spec: TrialSpec) -> TrialEnded:
     endings = {"fail": Ending.FAILED, "crowd": Ending.OUT_OF_MEMORY}
-    return endings.get(str(spec.hparams["learning_rate"]), Ending.COMPLETE)
+    ending = endings.get(str(spec.hparams["learning_rate"]), Ending.COMPLETE)
+    reason = f"a traceback\nOops: {spec.number}\n" if ending is Ending.FAILED else None
+    return TrialEnded(spec.number, spec.attempt, ending, reason=reason)

@@ -1,7 +1,8 @@
 """Work that trains nothing and tells what its worker sees; as a program, asks them all.
 
-`python witness.py ADDRESS WORKERS GPUS` joins a cluster, has so many workers started
-with that share of a GPU each, and prints what each one says, as a list in JSON.
+`python witness.py ADDRESS WORKERSxGPUS...` joins a cluster and, for one pool after the
+other, has so many workers started with that share of a GPU each, and prints what each
+one says, as a list in JSON on a line of its own.
 """
 
 import json
@@ -70,11 +71,10 @@ def place_in_file(address: int) -> list[str | int]:
     raise ValueError(f"{address:#x} is no address of this process")
 
 
-def main(address: str, workers: int, gpus: float) -> None:
-    """Ask the workers."""
+def ask(workers: int, gpus: float) -> None:
+    """Print what a pool's workers say."""
     from witness import Witness as Imported  # noqa: PLC0415 - as workers import it
 
-    connect(address)
     pool = RayPool(Plan(workers, cpus=1, gpus=gpus, lanes=1), Imported)
     pool.load(np.ones(_BYTES, np.uint8))
     told: list[Message] = []
@@ -95,4 +95,7 @@ def main(address: str, workers: int, gpus: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    connect(sys.argv[1])
+    for pool in sys.argv[2:]:
+        workers, _, gpus = pool.partition("x")
+        ask(int(workers), float(gpus))

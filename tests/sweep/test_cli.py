@@ -4,13 +4,23 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from support import DIGITS
+from support import DIGITS, make_node
+from sweep import session
 from sweep.cli import app
+from sweep.config import load
+from sweep.errors import ClusterError
+from sweep.interrupt import Interrupt, handlers_kept
+from sweep.plan import Plan
+from sweep.tracking_process import TrackerProcess
 
 
 def call(*arguments: str) -> Result:
@@ -118,6 +128,56 @@ def test_check_prints_the_plan_and_writes_nothing(file: Path) -> None:
     assert "each with 1 CPU and 1 trial at a time" in result.stdout
     assert "no trials yet" in result.stdout
     assert list(file.parent.iterdir()) == [file]
+
+
+def store_trials(trials: int) -> None:
+    """Have Optuna's storage in the current folder hold so many complete trials."""
+    study = optuna.create_study(storage="sqlite:///optuna.db", study_name="digits")
+    params = {"hidden_dim": 8, "learning_rate": 0.1}
+    space: dict[str, BaseDistribution] = {
+        "hidden_dim": IntDistribution(4, 16),
+        "learning_rate": FloatDistribution(0.01, 0.5, log=True),
+    }
+    for _ in range(trials):
+        trial = optuna.create_trial(params=params, distributions=space, value=0.5)
+        study.add_trial(trial)
+
+
+def test_check_plans_for_the_trials_that_are_left(file: Path) -> None:
+    """The study has four of five, so one worker is enough, however many cores."""
+    store_trials(4)
+    result = call("check", str(file), "--set", "study.trials=5")
+
+    assert "workers   1 worker, each with 1 CPU and 1 trial" in result.stdout
+    assert "4 COMPLETE" in result.stdout
+
+
+@pytest.mark.parametrize(("fresh", "workers"), [(False, 1), (True, 3)])
+def test_run_starts_workers_for_the_trials_that_are_left(
+    file: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool, workers: int
+) -> None:
+    """With --fresh, that is all of them."""
+    store_trials(4)
+    plans: list[Plan] = []
+
+    def stop(plan: Plan, *_: Any) -> None:
+        plans.append(plan)
+        raise ClusterError("as far as this")
+
+    monkeypatch.setattr(session, "RayPool", stop)
+    experiment = load(file, ["study.trials=5"])
+    with handlers_kept(), pytest.raises(ClusterError, match="as far as this"):
+        session.run_sweep(
+            experiment,
+            [make_node(cpus=3)],
+            TrackerProcess(experiment),
+            Console(quiet=True),
+            Interrupt(print),
+            on_ready=lambda: None,
+            fresh=fresh,
+        )
+
+    assert [plan.workers for plan in plans] == [workers]
 
 
 def test_check_says_how_images_become_inputs(file: Path) -> None:

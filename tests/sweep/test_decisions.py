@@ -15,7 +15,13 @@ from sweep.plan import Plan, plan_workers
 EXPERIMENT = load(Path(__file__).parents[2] / "experiments" / "cifar.yaml")
 
 
-def plan(cpus: float = 2.0, gpus: float = 0.0, trials: int = 64, **ray: float) -> Plan:
+def plan(
+    cpus: float = 2.0,
+    gpus: float = 0.0,
+    trials: int = 64,
+    done: int = 0,
+    **ray: float,
+) -> Plan:
     """A plan for two CPU cores and no GPU, but for what is given."""
     experiment = EXPERIMENT.model_copy(
         update={
@@ -23,7 +29,7 @@ def plan(cpus: float = 2.0, gpus: float = 0.0, trials: int = 64, **ray: float) -
             "ray": EXPERIMENT.ray.model_copy(update=ray),
         }
     )
-    return plan_workers(experiment, [make_node("here", cpus, gpus)])
+    return plan_workers(experiment, [make_node("here", cpus, gpus)], done)
 
 
 def test_a_budget_counts_what_is_done_and_what_runs() -> None:
@@ -70,6 +76,19 @@ def test_there_are_no_more_workers_than_trials_to_train() -> None:
     """A worker without a trial would only cost its start."""
     assert plan(cpus=64.0, trials=5).workers == 5
     assert plan(cpus=64.0, trials=5, trials_per_worker=2).workers == 3
+
+
+@pytest.mark.parametrize(
+    ("done", "workers", "lanes"), [(0, 64, 2), (400, 64, 1), (499, 1, 1), (500, 1, 1)]
+)
+def test_a_study_that_goes_on_gets_workers_for_what_is_left(
+    done: int, workers: int, lanes: int
+) -> None:
+    """Trials that are done need none; one is there even if nothing is left."""
+    made = plan(cpus=64.0, trials=500, done=done)
+
+    assert (made.workers, made.lanes) == (workers, lanes)
+    assert made.workers + made.more == max(1, 500 - done)
 
 
 def test_a_machine_too_small_for_one_worker_is_named() -> None:

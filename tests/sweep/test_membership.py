@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support import make_ended, make_node, make_spec
+from sweep.errors import ClusterError
 from sweep.membership import Membership
 from sweep.placement import Node
 from sweep.plan import Plan
@@ -29,7 +30,7 @@ class Company:
         """Show the nodes there are; new workers are ready then."""
         said = self.members.follow(nodes)
         for slot in self.members.slots if ready else ():
-            slot.call = None
+            slot.call, slot.is_placed = None, True
             slot.get_ready(2)
         return said
 
@@ -155,19 +156,86 @@ def test_a_worker_of_a_node_that_is_full_starts_elsewhere_after_a_while() -> Non
     assert company.ended == ["worker 1 on two"]
 
 
+def test_a_worker_that_has_its_place_keeps_it_however_slowly_it_starts() -> None:
+    """It imports, fetches the data, or finds its pack's size; no node is full."""
+    company = Company(workers=1, more=0)
+    company.follow(TWO, ready=False)
+    company.on(TWO).is_placed = True
+    company.now = 1000.0
+
+    assert company.follow(TWO, LARGE, ready=False) == []
+    assert company.names() == ["two"]
+    assert company.ended == []
+
+
+def give_up(company: Company, slot: Slot, *nodes: Node) -> list[str]:
+    """Have trials fail there until its worker is given up; what people are told."""
+    said: list[Message] = []
+    for number in range(6):
+        slot.submit(make_spec(number))
+        slot.ended(make_ended(number, Ending.FAILED, reason=f"Trace\nOops: {number}\n"))
+        said += company.members.mend()
+        said += company.follow(*nodes)
+    return texts(said)
+
+
 def test_a_worker_that_is_given_up_leaves_its_place_empty() -> None:
-    """No other one starts there, to fail again."""
+    """No other one starts there, to fail again; people are told why it failed."""
     company = Company(workers=2, more=0)
     company.follow(TWO)
     slot = company.members.slots[0]
-    for number in range(6):
-        slot.submit(make_spec(number))
-        slot.ended(make_ended(number, Ending.FAILED))
-        company.members.mend()
-        company.follow(TWO)
+    said = give_up(company, slot, TWO)
 
     assert company.names() == ["two"]
     assert slot not in company.members.slots
+    assert said == [
+        "a worker is replaced: it failed 3 times in a row; the last time: Oops: 2",
+        "a worker is given up: it failed 6 times in a row; the last time: Oops: 5",
+    ]
+
+
+def test_a_worker_that_dies_as_it_starts_is_told_of_with_the_reason() -> None:
+    """Without any trial, too; without a worker the sweep cannot go on."""
+    company = Company(workers=1, more=0)
+    company.follow(ONE)
+    slot = company.on(ONE)
+    said: list[str] = []
+    for _ in range(5):
+        company.members.lose(slot, Ending.LOST, "Trace\nImportError: no torch\n")
+        said += texts([*company.members.mend(), *company.follow(ONE, ready=False)])
+    company.members.lose(slot, Ending.LOST, "Trace\nImportError: no torch\n")
+
+    assert said == [
+        "a worker is replaced: it failed 3 times in a row; "
+        "the last time: ImportError: no torch"
+    ]
+    with pytest.raises(ClusterError, match=r"no worker is left: .* ImportError: no"):
+        company.members.mend()
+
+
+def test_what_was_given_up_on_a_node_is_forgotten_with_it() -> None:
+    """The next node gets as many workers as are wanted."""
+    company = Company(workers=2, more=0)
+    company.follow(TWO)
+    give_up(company, company.members.slots[0], TWO)
+    said = company.follow(LARGE)
+
+    assert "node large joined: 2 workers more" in texts(said)
+    assert company.names() == ["large", "large"]
+
+
+def test_a_sweep_without_nodes_waits_for_one_whatever_was_given_up() -> None:
+    """Only if the last worker of all is given up is there nothing to wait for."""
+    bare, company = make_node("head", 0), Company(workers=3, more=0)
+    company.follow(TWO, ONE)
+    give_up(company, company.on(TWO), TWO, ONE)
+    company.follow(bare)
+    assert company.members.mend() == []
+
+    company.follow(ONE, TWO)
+    give_up(company, company.on(ONE), ONE, TWO)
+    company.follow(ONE)  # whose only worker is given up
+    assert company.members.mend() == []
 
 
 @pytest.mark.parametrize("workers", [1, 5])

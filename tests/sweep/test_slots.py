@@ -69,8 +69,9 @@ def test_a_lost_worker_is_one_failure_however_many_trials_it_had() -> None:
         slot.submit(spec)
     slot.end(2, Ending.PRUNED)
 
-    assert slot.lose() == specs
+    assert slot.lose("it was killed") == specs
     assert (slot.room, slot.failures, slot.orphans) == (0, 1, 4)
+    assert slot.reason == "it was killed"
     assert slot.take_orders() == ([], {})
 
 

@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+from ray.exceptions import GetTimeoutError
 
 from fcnet.image_data import Data
 from fragile import Fragile
 from processes import wait_until
 from support import InProcessPool, drain, make_objective, make_spec
-from sweep.cluster import connect, disconnect
+from sweep.cluster import connect, disconnect, local_cpus
 from sweep.errors import ClusterError
 from sweep.objective import Objective, Task
 from sweep.plan import Plan
 from sweep.runner import Pool
 from sweep.trial import Ending, EpochReport, Message, Notice, TrialEnded
 from sweep.workers import RayPool
+
+ONE_WORKER = Plan(workers=1, cpus=1, gpus=0.0, lanes=1)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def ray_pool(
 ) -> RayPool:
     pool = RayPool(Plan(workers, cpus=1, gpus=0.0, lanes=1), work, patience_s)
     pool.load(task)
-    wait_for_room(pool, workers)
+    wait_for_room(pool, 2 * workers)  # both kinds of work have two lanes
     return pool
 
 
@@ -44,16 +48,22 @@ def wait_for_room(pool: RayPool, trials: int = 1) -> None:
     wait_until(lambda: not pool.wait(1.0) and pool.room() >= trials, 90, "room")
 
 
-@pytest.fixture(params=["ray", "in process"])
-def pool(request: pytest.FixtureRequest, digits: Data) -> Iterator[Pool]:
-    """A pool with two lanes."""
-    if request.param == "in process":
-        yield InProcessPool(make_objective(digits), lanes=2)
-        return
-    request.getfixturevalue("cluster")
+@pytest.fixture(scope="class")
+def pool_on_ray(cluster: None, digits: Data) -> Iterator[RayPool]:
+    """One pool for many tests: each ends the trials that it has begun."""
     pool = ray_pool(Objective, Task(digits, lanes=2))
     yield pool
     pool.close()
+
+
+@pytest.fixture(params=["ray", "in process"])
+def pool(request: pytest.FixtureRequest, digits: Data) -> Pool:
+    """A pool with two lanes, which are free."""
+    if request.param == "in process":
+        return InProcessPool(make_objective(digits), lanes=2)
+    on_ray: RayPool = request.getfixturevalue("pool_on_ray")
+    assert on_ray.room() == 2
+    return on_ray
 
 
 class TestPool:
@@ -120,12 +130,20 @@ def endings(said: Mapping[int, list[Message]]) -> dict[int, Ending]:
 
 def fail(pool: RayPool, number: int) -> list[str]:
     """Have a trial fail, and return what people are told."""
-    wait_for_room(pool)
-    pool.submit(make_spec(number, learning_rate="fail"))
     said: list[Message] = []
+    while not pool.room():
+        said += pool.wait(1.0)
+    pool.submit(make_spec(number, learning_rate="fail"))
     while not any(isinstance(m, TrialEnded) for m in said):
         said += pool.wait(10.0)
     return [m.text for m in said if isinstance(m, Notice)]
+
+
+def late(pool: RayPool) -> str:
+    """Why the pool is not ready yet; its workers take a minute to load their task."""
+    with pytest.raises(ClusterError, match=r"no worker has started in 0\.5 s") as found:
+        pool.load("slow data")
+    return str(found.value)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -138,7 +156,7 @@ class TestRayPool:
         pool.submit(make_spec(0, learning_rate="kill"))
         pool.submit(make_spec(1))
         said = endings(drain(pool, 2))
-        wait_for_room(pool, 2)
+        wait_for_room(pool, 4)
         pool.submit(make_spec(2))
         pool.submit(make_spec(3))
         said |= endings(drain(pool, 2))
@@ -182,16 +200,38 @@ class TestRayPool:
     def test_a_worker_that_fails_again_and_again_is_replaced_then_given_up(
         self,
     ) -> None:
-        """People are told of both; without a worker the sweep cannot go on."""
+        """People are told of both, and why, after each trial that has ended."""
         pool = ray_pool(Fragile, "the data")
         told: list[str] = []
-        for number in range(5):
+        for number in range(6):
             told += fail(pool, number)
-        with pytest.raises(ClusterError, match="no worker is left"):
-            fail(pool, 5)
+        with pytest.raises(ClusterError, match="no worker is left: .* Oops: 5"):
+            pool.wait(1.0)
         pool.close()
 
-        assert told == ["a worker is replaced: it failed 3 times in a row"]
+        assert told == [
+            "a worker is replaced: it failed 3 times in a row; the last time: Oops: 2"
+        ]
+
+    def test_a_worker_that_cannot_start_says_why(self) -> None:
+        """The sweep ends with the reason, as the worker had it."""
+        pool = RayPool(ONE_WORKER, Fragile)
+        with pytest.raises(ClusterError, match="(?s)could start: .*cannot be read"):
+            pool.load("bad data")
+        pool.close()
+
+    def test_workers_that_wait_for_room_are_told_from_slow_ones(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ray may have no room for them, or they may be busy with their task."""
+        monkeypatch.setattr("sweep.workers._READY_S", 0.5)
+        all_cores = RayPool(Plan(1, cpus=local_cpus(), gpus=0.0, lanes=1), Fragile)
+        wait_until(lambda: "have not loaded" in late(all_cores), 90, "it has its place")
+        waiting = RayPool(ONE_WORKER, Fragile)
+
+        assert "they wait for room: see `ray status`" in late(waiting)
+        for pool in (all_cores, waiting):
+            pool.close()
 
     def test_a_trial_that_finds_no_memory_goes_to_another_worker(self) -> None:
         """Even if the one that had none for it has more room."""
@@ -236,6 +276,20 @@ class TestRayPool:
         assert pool.room() == 2
         assert [len(slot.trials) for slot in pool._slots] == [1, 1]
         pool.close()
+
+
+def test_a_cluster_that_is_lost_as_workers_start_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not as an exception of Ray's."""
+
+    def fail(_: Any) -> None:
+        raise GetTimeoutError("the head is gone")
+
+    monkeypatch.setattr(ray, "put", fail)
+    pool = RayPool(ONE_WORKER, Fragile, look=lambda: ())
+    with pytest.raises(ClusterError, match="the Ray cluster was lost: .*head is gone"):
+        pool.load("the data")
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
