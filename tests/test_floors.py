@@ -217,6 +217,7 @@ OWNERS = {
         "model.command",
         "session",
         "conduct",
+        "jobs.driver",
         "commands",
         "api.running",
     },
