@@ -89,7 +89,7 @@ TOWERS: tuple[tuple[str, ...], ...] = (
         "jobs.command",
         "jobs.call",
     ),
-    ("ui.server", "ui.pages", "ui.command"),
+    ("ui.tied", "ui.server", "ui.pages", "ui.command"),
     ("api.experiment", "api.result", "api.running"),
     (
         "model.best",
