@@ -3,12 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 from sweep.cli import app
 from sweep.config import load
+from sweep.errors import ClusterError
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Every command line of the README's shell blocks, split into words."""
-    lines = "".join(blocks("sh")).splitlines()
+    lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line]
 
 
@@ -45,10 +47,25 @@ def test_each_command_of_the_readme_is_one(
     if verb == "predict":
         assert file == []
         return
+    if verb == "submit":
+        assert_is_sent(words[3:], monkeypatch)
+        return
     overrides = [f"--set={word}" for word in rest if "=" in word]
     result = CliRunner().invoke(app, ["check", *file, *overrides])
 
     assert result.exit_code == 0, result.output
+
+
+def assert_is_sent(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with a submission before the cluster is looked for."""
+
+    def find_none(address: str) -> NoReturn:
+        raise ClusterError(f"no cluster at {address}")
+
+    monkeypatch.setattr("sweep.jobs.command.JobClient", find_none)
+    result = CliRunner().invoke(app, words)
+
+    assert "no cluster at http://" in result.stderr, result.output
 
 
 def test_the_yaml_of_the_readme_is_an_experiment(tmp_path: Path) -> None:
