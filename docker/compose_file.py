@@ -6,6 +6,7 @@ Reads of the Compose specification what our file uses, and knows nothing of cont
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +48,16 @@ def read_services(path: Path, environment: Mapping[str, str]) -> list[Service]:
         environment: Values of the variables that the file refers to.
 
     Raises:
-        ValueError: with the file's own message, for a variable that has to be set.
+        ValueError: with the file's own message, for a variable that has to be set; and
+            for services that need each other, or one that is not started.
     """
     found: dict[str, Any] = YAML(typ="safe").load(path)["services"]
     started = {n: _service(n, s, environment) for n, s in found.items() if _is_plain(s)}
-    ordered: list[Service] = []
-    while started:
-        known = {service.name for service in ordered}
-        ready = [s for s in started.values() if known.issuperset(s.needs)]
-        ordered += ready
-        for service in ready:
-            del started[service.name]
-    return ordered
+    for service in started.values():
+        for needed in set(service.needs) - started.keys():
+            raise ValueError(f"{service.name}: needs {needed}, which is not started")
+    order = TopologicalSorter({name: s.needs for name, s in started.items()})
+    return [started[name] for name in order.static_order()]
 
 
 def interpolate(text: str, environment: Mapping[str, str]) -> str:

@@ -90,7 +90,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Run an experiment. Run again, it goes on where it stopped."""
-    with _errors_as_messages():
+    with _errors_as_messages("stopped; the same command goes on from here"):
         from sweep import commands
 
         raise typer.Exit(
@@ -205,9 +205,7 @@ def predict(
             "models:/NAME@champion.",
         ),
     ],
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Image files.")
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the predictions as JSON.")
     ] = False,
@@ -219,13 +217,14 @@ def predict(
         str,
         typer.Option(
             "--tracking-uri",
+            metavar="URI",
             envvar="MLFLOW_TRACKING_URI",
             help="Where MLflow's registry is, for models:/.",
         ),
     ] = "sqlite:///mlflow.db",
 ) -> None:
     """Classify image files."""
-    with _errors_as_messages("stopped"):
+    with _errors_as_messages():
         from sweep.model import command
 
         raise typer.Exit(command.predict(model, images, tracking_uri, top, as_json))
@@ -237,7 +236,12 @@ def ui(
     overrides: Overrides = None,
     port: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=65535, help="Where to listen."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=65535,
+            help="Where to listen; by default any free one.",
+        ),
     ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open a browser.")
@@ -261,14 +265,12 @@ def submit(
     address: Address = None,
     fresh: Fresh = False,
     detach: Detach = False,
-    status: Annotated[
-        str | None, _of_job("status", "Say how a job is instead.")
-    ] = None,
+    status: Annotated[str | None, _of_job("status", "Print a job's state.")] = None,
     logs: Annotated[
-        str | None, _of_job("logs", "Print a job's log instead, while it runs.")
+        str | None, _of_job("logs", "Print a job's log, while it runs.")
     ] = None,
     stop: Annotated[
-        str | None, _of_job("stop", "Let a job end well instead, and wait for it.")
+        str | None, _of_job("stop", "Let a job end well, and wait for it.")
     ] = None,
 ) -> None:
     """Run an experiment as a job of a Ray cluster; print its log, end as it ends."""
@@ -298,9 +300,7 @@ def job(fresh: Fresh = False) -> None:
 
 
 @contextmanager
-def _errors_as_messages(
-    stopped: str = "stopped; the same command goes on from here",
-) -> Iterator[None]:
+def _errors_as_messages(stopped: str = "stopped") -> Iterator[None]:
     try:
         yield
     except SweepError as error:

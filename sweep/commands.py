@@ -48,8 +48,7 @@ def run(
     console = Console(stderr=as_json, highlight=False, quiet=quiet)
     interrupt = Interrupt(console.print)
     summary = conduct(experiment, console, interrupt, fresh=fresh)
-    _print_summary(console, experiment, summary)
-    _print_how_to_look(console, experiment)
+    print_summary(console, experiment, summary)
     if as_json:
         print(_as_json(experiment))
     return interrupt.exit_code or 0
@@ -87,8 +86,7 @@ def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
     from sweep.status import read_status
 
     console = Console(highlight=False)
-    _print_summary(console, experiment, read_status(experiment)[0])
-    _print_how_to_look(console, experiment)
+    print_summary(console, experiment, read_status(experiment)[0])
     return 0
 
 
@@ -103,6 +101,18 @@ def watch(file: Path, overrides: Sequence[str]) -> int:
     return status(file, overrides, as_json=False) if is_complete else 0
 
 
+def print_summary(
+    console: Console, experiment: Experiment, summary: StudySummary
+) -> None:
+    """Print the best trials, how many there are, and where to see them all."""
+    console.print()
+    if summary.ranking:
+        console.print(summary_table(experiment, summary))
+        console.print()
+    console.print(f"{experiment.name}: {counts_line(summary)}")
+    _print_how_to_look(console, experiment)
+
+
 def _load(file: Path, overrides: Sequence[str]) -> Experiment:
     experiment = load(file, overrides)
     check_stores(experiment)
@@ -113,16 +123,6 @@ def _as_json(experiment: Experiment) -> str:
     from sweep.status import read_status, status_json
 
     return json.dumps(status_json(experiment, *read_status(experiment)))
-
-
-def _print_summary(
-    console: Console, experiment: Experiment, summary: StudySummary
-) -> None:
-    console.print()
-    if summary.ranking:
-        console.print(summary_table(experiment, summary))
-        console.print()
-    console.print(f"{experiment.name}: {counts_line(summary)}")
 
 
 def _print_how_to_look(console: Console, experiment: Experiment) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import NullPool
 
 from sweep.errors import StoreError, SweepFailed, first_line
-from sweep.paths import sqlite_file, without_password
+from sweep.paths import sqlite_file, text_without_passwords
 
 DatabaseError = SQLAlchemyError
 AlreadyThere = IntegrityError
@@ -165,8 +165,8 @@ def check_answers(key: str, url: str, shown: str) -> None:
     except (SQLAlchemyError, ImportError, TypeError) as error:
         raise StoreError(
             f"{key}: found {shown}: it does not let this in: "
-            f"{without_password(first_line(error))}; what to do: look whether the "
-            "database runs, and this machine may reach it"
+            f"{text_without_passwords(first_line(error))}; what to do: look whether "
+            "the database runs, and this machine may reach it"
         ) from error
 
 

@@ -28,6 +28,7 @@ class Interrupt:
 
     Attributes:
         say: Prints a line for people.
+        is_over: Whether the trials ended by themselves; a signal then comes too late.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -37,6 +38,7 @@ class Interrupt:
             say: Prints a line for people.
         """
         self.say = say
+        self.is_over = False
         self._signal: int | None = None
 
     @property
@@ -46,8 +48,8 @@ class Interrupt:
 
     @property
     def exit_code(self) -> int | None:
-        """128 and the signal's number, as shells count; None if there was none."""
-        return None if self._signal is None else 128 + self._signal
+        """128 and the signal's number, as shells count; None if none was in time."""
+        return None if self._signal is None or self.is_over else 128 + self._signal
 
     def listen(self) -> None:
         """Take the signals over; to be called after ray.init, which takes SIGTERM.
@@ -60,14 +62,21 @@ class Interrupt:
             signal.signal(number, self._on_signal)
 
     def __call__(self) -> bool:
-        """Whether the sweep was asked to end."""
-        return self._signal is not None
+        """Whether the sweep was asked to end, in time."""
+        return self.exit_code is not None
+
+    def trials_ended(self) -> None:
+        """Take note of it: who has not asked before asks too late."""
+        self.is_over = self._signal is None
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
-        self.say(
-            "stopping: running trials end with their epoch; the same command goes on "
-            "from here (once more to stop at once)"
+        what = (
+            "all trials have ended, and what they found is being written"
+            if self.is_over
+            else "running trials end with their epoch; the same command goes on from "
+            "here"
         )
+        self.say(f"stopping: {what} (once more to stop at once)")

@@ -60,11 +60,23 @@ def sqlite_file(url: str) -> Path | None:
     return Path(rest.removeprefix("/").split("?")[0])
 
 
-def without_password(text: str) -> str:
-    """A store's address, or text with one in it, as people may see it.
+# not what stands for a password: the name of a variable that holds it is no secret
+_WRITTEN = r"(?!\$\{\w+\}(?:@|&|$))"
 
-    The name of an environment variable that holds the password is no secret.
+
+def without_password(address: str) -> str:
+    """A store's address as people may see it.
+
+    In an `http` address the password ends before the path. In any other one it may hold
+    what it likes, as SQLAlchemy reads it, and is taken to end with the last @.
     """
-    variable = r"(?!\$\{\w+\}(?:@|&|$))"
-    hidden = re.sub(rf"(://[^:/@\s]*):{variable}[^@/\s]*@", r"\1:***@", text)
-    return re.sub(rf"([?&]password=){variable}[^&\s]*", r"\1***", hidden)
+    inside = "[^/?#]" if re.match("https?:", address) else "."
+    user = rf"^([^:]+://[^:/]*):{_WRITTEN}{inside}*@"
+    hidden = re.sub(user, r"\1:***@", address, flags=re.DOTALL)
+    return re.sub(rf"([?&]password=){_WRITTEN}[^&]*", r"\1***", hidden)
+
+
+def text_without_passwords(text: str) -> str:
+    """What a library says, as people may see it, with addresses anywhere in it."""
+    hidden = re.sub(rf"(://[^:/@\s]*):{_WRITTEN}[^@/\s]*@", r"\1:***@", text)
+    return re.sub(rf"([?&]password=){_WRITTEN}[^&\s]*", r"\1***", hidden)

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from sweep.databases import DatabaseError
 from sweep.errors import StoreError, first_line
 from sweep.experiment import Experiment
-from sweep.paths import without_password
+from sweep.paths import text_without_passwords, without_password
 from sweep.run_writers import RunId
 from sweep.stores import is_missing, tracking_address
 
@@ -86,7 +86,7 @@ def cannot_open(uri: str, error: Exception) -> StoreError:
     """The error for a store that MLflow does not open."""
     return StoreError(
         f"mlflow.tracking_uri: found {without_password(uri)}: MLflow cannot open it: "
-        f"{without_password(first_line(error))}; allowed: sqlite:///FILE, "
+        f"{text_without_passwords(first_line(error))}; allowed: sqlite:///FILE, "
         "postgresql+psycopg://USER@HOST/DATABASE or http://HOST:PORT"
     )
 

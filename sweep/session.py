@@ -143,6 +143,7 @@ def _run(
         loop = Loop(study, pool, (recorder, display, usage), budget, time.monotonic)
         try:
             loop.run(interrupt)
+            interrupt.trials_ended()
             status = "FINISHED"
         except LeaseLost:
             status = None  # another driver's runs

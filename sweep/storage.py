@@ -15,7 +15,7 @@ from sweep.databases import DatabaseError, is_supported
 from sweep.errors import StoreError, StoreUnavailable, first_line
 from sweep.experiment import Experiment
 from sweep.lease import Driver, Lease
-from sweep.paths import without_password
+from sweep.paths import text_without_passwords, without_password
 from sweep.variables import filled
 
 _EXPERIMENT = "experiment"  # attribute of the study: what its trials have in common
@@ -37,7 +37,7 @@ def open_storage(url: str) -> RDBStorage:
     except (DatabaseError, StorageInternalError, ImportError, RuntimeError) as error:
         raise StoreError(
             f"study.storage: found {without_password(url)}: Optuna cannot open it: "
-            f"{without_password(first_line(error))}; allowed: {allowed}"
+            f"{text_without_passwords(first_line(error))}; allowed: {allowed}"
         ) from error
     if not is_supported(storage.engine):
         found = without_password(url)

@@ -21,7 +21,14 @@ from sweep.event_log import mark_sent, read_events, sent
 from sweep.experiment import Experiment
 from sweep.notes import trial_note
 from sweep.opening import Opening
-from sweep.paths import CHECKPOINT, FAILURE, PLOTS, checkpoint_file, without_password
+from sweep.paths import (
+    CHECKPOINT,
+    FAILURE,
+    PLOTS,
+    checkpoint_file,
+    text_without_passwords,
+    without_password,
+)
 from sweep.run_writers import RunId, make_run_writer
 from sweep.runs import (
     KIND,
@@ -182,7 +189,7 @@ class Tracker:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         uri = without_password(self._uri)
-        problem = without_password(first_line(error))
+        problem = text_without_passwords(first_line(error))
         return StoreUnavailable(f"MLflow at {uri}: {problem}")
 
     def _find_open(self) -> dict[int, RunId]:

@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import os
 import shutil
 import signal
 import sqlite3
@@ -132,15 +131,18 @@ def young(folder: Path, digits: Data) -> Swept:
 
 
 @pytest.fixture(scope="module")
-def swept(
-    tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path, digits: Data
-) -> Swept:
-    """A sweep that has its four trials; the tests of a file share what they record."""
-    folder = tmp_path_factory.mktemp("swept")
+def module_folder(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
+    """A folder that the tests of a file share, with an MLflow database ready in it."""
+    folder = tmp_path_factory.mktemp("module")
     shutil.copy(empty_mlflow, folder / "mlflow.db")
-    before = Path.cwd()
-    os.chdir(folder)  # where MLflow puts artifacts
-    done = Swept(folder)
-    done.run(4, digits)
-    os.chdir(before)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def swept(module_folder: Path, digits: Data) -> Swept:
+    """A sweep that has its four trials; the tests of a file share what they record."""
+    done = Swept(module_folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(module_folder)  # where MLflow puts artifacts
+        done.run(4, digits)
     return done

@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from typer.testing import CliRunner
 
 from compose_file import Service, interpolate, read_services
 from containers import Container
-from image_test import SUBMIT
+from image_test import SUBMIT, is_nowhere
 from sweep.cli import app
 from sweep.config import load
 
@@ -51,6 +53,15 @@ def references() -> dict[str, str]:
 def passwords() -> dict[str, str]:
     """A value for each variable that has no default."""
     return {n: f"{n.lower()}-1" for n, rest in references().items() if ":?" in rest}
+
+
+def kubernetes(kind: str) -> Any:
+    [found] = [d for d in documents() if d["kind"] == kind]
+    return found
+
+
+def documents() -> list[Any]:
+    return list(YAML(typ="safe").load_all(DOCKER / "kuberay.yaml"))
 
 
 def complain_of(file: Path) -> str:
@@ -142,6 +153,20 @@ def test_services_start_after_those_they_need() -> None:
     assert next(s.replicas for s in services if s.name == "worker") == 2
 
 
+@pytest.mark.parametrize("needed", ["worker", "worker-gpu", "nobody"])
+def test_services_that_cannot_all_start_are_refused(
+    tmp_path: Path, needed: str
+) -> None:
+    """Those that wait for each other, and one that waits for who is not started."""
+    whole = deepcopy(WHOLE)
+    whole["services"]["postgres"]["depends_on"] = {needed: {}}
+    wrong = tmp_path / "compose.yaml"
+    YAML().dump(whole, wrong)
+
+    with pytest.raises(ValueError, match=f"'{needed}'|postgres: needs {needed}, which"):
+        read_services(wrong, passwords())
+
+
 def plain_services() -> list[Service]:
     return read_services(COMPOSE, passwords())
 
@@ -172,6 +197,46 @@ def test_the_image_test_runs_the_command_of_the_compose_file(
     for name, value in said["environment"].items():
         assert f"--env={name}={interpolate(value, passwords())}" in starts[0]
     assert list(service.healthcheck) == said["healthcheck"]["test"][1:]
+
+
+def health_checks() -> list[list[str]]:
+    """Those that ask a server of their own container."""
+    worker = kubernetes("RayJob")["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
+    [container] = worker["template"]["spec"]["containers"]
+    checks = [list(service.healthcheck) for service in plain_services()]
+    checks += [container["livenessProbe"]["exec"]["command"]]
+    return [words for words in checks if "python" in words]
+
+
+@pytest.mark.parametrize("words", health_checks(), ids=lambda words: words[-1])
+def test_a_health_check_asks_its_own_container_and_no_proxy(words: list[str]) -> None:
+    """Engines hand proxies on to containers, whose 127.0.0.1 no proxy reaches."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        own = {"http_proxy": address, "no_proxy": "mlflow"}
+        path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        subprocess.run(words, env=path | own, capture_output=True, check=False)
+
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("nothing", 0), ("it is sesame", 1), (None, 1)]
+)
+def test_a_password_is_nowhere_only_in_a_folder_that_was_read(
+    tmp_path: Path, line: str | None, code: int
+) -> None:
+    """A folder that is not there proves nothing."""
+    folder = tmp_path / "ray"
+    if line is not None:
+        folder.mkdir()
+        (folder / "raylet.log").write_text(line)
+    search = ["sh", "-c", is_nowhere("$SECRET", str(folder))]
+    done = subprocess.run(search, env={"SECRET": "sesame"}, check=False)
+
+    assert done.returncode == code
 
 
 def documented(first: str) -> list[list[str]]:
@@ -217,15 +282,6 @@ def test_the_image_is_pinned() -> None:
 
     assert installs
     assert all("--constraint constraints.txt" in install for install in installs)
-
-
-def kubernetes(kind: str) -> Any:
-    [found] = [d for d in documents() if d["kind"] == kind]
-    return found
-
-
-def documents() -> list[Any]:
-    return list(YAML(typ="safe").load_all(DOCKER / "kuberay.yaml"))
 
 
 def test_the_entrypoint_on_kubernetes_is_a_command_of_ours(tmp_path: Path) -> None:

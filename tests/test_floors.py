@@ -89,7 +89,7 @@ TOWERS: tuple[tuple[str, ...], ...] = (
         "jobs.command",
         "jobs.call",
     ),
-    ("ui.server", "ui.pages", "ui.command"),
+    ("ui.tied", "ui.server", "ui.pages", "ui.command"),
     ("api.experiment", "api.result", "api.running"),
     (
         "model.best",
@@ -217,6 +217,7 @@ OWNERS = {
         "model.command",
         "session",
         "conduct",
+        "jobs.driver",
         "commands",
         "api.running",
     },

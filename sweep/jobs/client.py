@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import ClientError
@@ -20,8 +21,9 @@ from sweep.errors import ClusterError, UsageError, first_line
 ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")  # Ray's own, in its order
 
 _STOP_S = 600  # how long a sweep may take to end well; Ray allows 3 seconds
-_PATIENCE_S = 60.0  # how long the cluster may be away while a log is followed
+_PATIENCE_S = 60.0  # how long the cluster may be away while a job is watched
 _TRY_AGAIN_S = 1.0
+_Answer = TypeVar("_Answer")
 _QUIET = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
 
 
@@ -134,12 +136,20 @@ class JobClient:
         with self._errors():
             return self._client.get_job_logs(job_id)
 
-    def wait(self, job_id: str, is_enough: Callable[[Job], bool]) -> Job:
-        """Look at a job again and again until it has ended, or it is enough."""
+    def wait(self, job_id: str, is_enough: Callable[[str], bool]) -> tuple[Job, str]:
+        """Look at a job again and again until it has ended, or its log is enough.
+
+        Returns:
+            The job and its log.
+
+        Raises:
+            ClusterError: if the cluster stays away.
+        """
         while True:
-            job = self.job(job_id)
-            if job.has_ended or is_enough(job):
-                return job
+            job = self._patiently(self.job, job_id)
+            log = self._patiently(self.log, job_id)
+            if job.has_ended or is_enough(log):
+                return job, log
             time.sleep(_TRY_AGAIN_S)
 
     def follow(self, job_id: str, write: Callable[[str], None]) -> Job:
@@ -154,18 +164,24 @@ class JobClient:
         Raises:
             ClusterError: if the cluster stays away.
         """
-        tail, heard = _Tail(self._client, job_id, write), time.monotonic()
+        tail = _Tail(self._client, job_id, write)
         while True:
             with suppress(RuntimeError, OSError, ClientError):
                 asyncio.run(tail.follow())
+            job = self._patiently(self.job, job_id)
+            if job.has_ended:
+                tail.write_rest(self._patiently(self.log, job_id))
+                return job
+            time.sleep(_TRY_AGAIN_S)
+
+    def _patiently(self, ask: Callable[[str], _Answer], job_id: str) -> _Answer:
+        """Ask about a job again and again while the cluster is away."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
             try:
-                job = self.job(job_id)
-                heard = time.monotonic()
-                if job.has_ended:
-                    tail.write_rest(self.log(job_id))
-                    return job
+                return ask(job_id)
             except ClusterError:
-                if time.monotonic() - heard > _PATIENCE_S:
+                if time.monotonic() > deadline:
                     raise
             time.sleep(_TRY_AGAIN_S)
 

@@ -4,7 +4,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sweep.config import load
@@ -13,7 +13,7 @@ from sweep.experiment import Experiment
 from sweep.jobs.client import Job, JobClient
 from sweep.jobs.package import ENTRYPOINT, write_package
 from sweep.jobs.places import passwords, relative_folders, relative_stores
-from sweep.jobs.words import CHECKED, STOPPED
+from sweep.jobs.words import CHECKED, ENDED, STOPPED
 from sweep.provenance import COMMIT, git_commit
 
 
@@ -42,9 +42,9 @@ def submit(
     if not detach:
         return _follow(client, job_id)
     with _goes_on(client, job_id):
-        job = client.wait(job_id, lambda _: CHECKED in client.log(job_id))
+        job, log = client.wait(job_id, lambda log: CHECKED in log)
     if job.has_ended:
-        _write(client.log(job_id))
+        _write(log)
         return _ended(job)
     _say(f"{CHECKED}\n\n{_next_commands(client, job_id)}")
     return 0
@@ -81,21 +81,8 @@ def stop(job_id: str, address: str) -> int:
     client.stop(job_id)
     _say("stopping: running trials end with their epoch")
     with _goes_on(client, job_id):
-        job = client.wait(job_id, lambda _: False)
-    log = client.log(job_id)
-    if CHECKED not in log:
-        _say("stopped: nothing was begun")
-    elif STOPPED in log:
-        _say(STOPPED)
-    elif job.state != "STOPPED":
-        _say(f"job {job_id} has ended meanwhile: {job.state}")
-    else:
-        _say(
-            "killed: it did not end in the time it had; submitting it again makes up "
-            "for that, and goes on from its last checkpoints"
-        )
-        return 1
-    return 0
+        job, log = client.wait(job_id, lambda _: False)
+    return _tell_end(job, log)
 
 
 def _check_what_stays_here(experiment: Experiment) -> None:
@@ -113,12 +100,16 @@ def _send(experiment: Experiment, client: JobClient, *, fresh: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         package = write_package(Path(folder) / "package.zip", experiment)
         _say(f"package   {package}")
-        return client.submit(
-            package.file,
-            f"exec sh {ENTRYPOINT}" + (" --fresh" if fresh else ""),
-            {"experiment": experiment.name},
-            {} if commit is None else {COMMIT: str(commit)},
-        )
+        with _interrupted_with(
+            "stopped; whether there is a job by now is said by\n\n"
+            f"ray job list --address {client.address}"
+        ):
+            return client.submit(
+                package.file,
+                f"exec sh {ENTRYPOINT}" + (" --fresh" if fresh else ""),
+                {"experiment": experiment.name},
+                {} if commit is None else {COMMIT: str(commit)},
+            )
 
 
 def _follow(client: JobClient, job_id: str) -> int:
@@ -126,13 +117,18 @@ def _follow(client: JobClient, job_id: str) -> int:
         return _ended(client.follow(job_id, _write))
 
 
-@contextmanager
-def _goes_on(client: JobClient, job_id: str) -> Iterator[None]:
+def _goes_on(client: JobClient, job_id: str) -> AbstractContextManager[None]:
     """Say, where people do not want to look on any more, that the job goes on."""
+    return _interrupted_with(f"the job goes on\n\n{_next_commands(client, job_id)}")
+
+
+@contextmanager
+def _interrupted_with(text: str) -> Iterator[None]:
+    """Say something at Ctrl-C, and end."""
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"\nthe job goes on\n\n{_next_commands(client, job_id)}")
+        _say(f"\n{text}")
         raise SystemExit(130) from None
 
 
@@ -142,6 +138,27 @@ def _ended(job: Job) -> int:
         _say(job.message)
     _say(f"job {job.id} has ended: {job.state}, exit code {job.exit_code}")
     return job.exit_code
+
+
+def _tell_end(job: Job, log: str) -> int:
+    """Say how a job ended that was asked to; returns the exit code of ending it."""
+    error = log.rpartition(ENDED)[2].strip()
+    if CHECKED not in log:
+        _say("stopped: nothing was begun")
+    elif STOPPED in log:
+        _say(STOPPED)
+    elif ENDED not in log:
+        _say(
+            "killed: it did not end by itself; submitting it again makes up for that, "
+            "and goes on from its last checkpoints"
+        )
+        return 1
+    elif error:
+        _say(error)
+        return 1
+    else:
+        _say(f"job {job.id} had come to its end before")
+    return 0
 
 
 def _next_commands(client: JobClient, job_id: str) -> str:

@@ -40,7 +40,7 @@ def relative_stores(stores: Mapping[str, str]) -> Iterator[str]:
         path = sqlite_file(address)
         if path is None and "://" not in address:
             path = Path(address)
-        if path is not None and _is_relative(path):
+        if path is not None and not str(path).startswith(("/", "${")):
             yield (
                 f"{key}: found {address}, which {_LASTING} "
                 f"sqlite:////shared/{path.name}, or a server's address, such as "
@@ -49,17 +49,16 @@ def relative_stores(stores: Mapping[str, str]) -> Iterator[str]:
 
 
 def relative_folders(experiment: Experiment) -> Iterator[str]:
-    """A problem for each folder that is named with a relative path."""
+    """A problem for each folder that is named with a relative path.
+
+    `${NAME}` is one, too: variables are put in their places in addresses alone.
+    """
     folders = {"study.folder": experiment.study.folder}
     if experiment.data.dataset != "digits":
         folders["data.root"] = experiment.data.root
     for key, folder in folders.items():
-        if _is_relative(Path(folder)):
+        if not Path(folder).is_absolute():
             yield f"{key}: found {folder}, which {_LASTING} /shared/{Path(folder).name}"
-
-
-def _is_relative(path: Path) -> bool:
-    return not path.is_absolute() and not str(path).startswith("${")
 
 
 def _server(key: str) -> str:

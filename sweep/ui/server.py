@@ -1,7 +1,6 @@
 """MLflow's server for one person: on 127.0.0.1, and gone with the command."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,8 +16,10 @@ from sweep.errors import StoreError, UsageError
 from sweep.paths import without_password
 
 _HOST = "127.0.0.1"
+_PYTHON = (sys.executable, "-m")
 _STARTS_S = 120.0  # longest time to the first answer
-_ENDS_S = 10.0  # then it is killed
+# a proxy knows nothing of this machine
+_open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Server:
 
     Attributes:
         address: Where, with a slash at its end.
-        process: Its process, which has children.
+        process: The process that it ends with; see tied.py.
     """
 
     address: str
@@ -57,7 +58,7 @@ def choose_port(wanted: int | None) -> int:
 
 @contextmanager
 def serving(tracking_uri: str, port: int) -> Iterator[Server]:
-    """Have MLflow's server run, and end all of its processes afterwards.
+    """Have MLflow's server run; all of its processes end then, or with this one.
 
     Args:
         tracking_uri: The address of the database that it shows.
@@ -73,7 +74,7 @@ def serving(tracking_uri: str, port: int) -> Iterator[Server]:
             _wait_until_it_answers(server, tracking_uri, log)
             yield server
         finally:
-            _end(process)
+            process.communicate()  # closes its standard input, and waits for its end
 
 
 def _start(tracking_uri: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -86,12 +87,12 @@ def _start(tracking_uri: str, port: int, log: IO[bytes]) -> subprocess.Popen[byt
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", *options],
+        [*_PYTHON, "sweep.ui.tied", *_PYTHON, "mlflow", "server", *options],
         env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # a group of its own, so that all of it can be ended
+        start_new_session=True,  # a group of its own, which Ctrl-C does not reach
     )
 
 
@@ -111,18 +112,6 @@ def _wait_until_it_answers(server: Server, tracking_uri: str, log: IO[bytes]) ->
 
 
 def _answers(address: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{address}health", timeout=5):
+    with suppress(OSError), _open(f"{address}health", timeout=5):
         return True
     return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(_ENDS_S)
-    except (ProcessLookupError, subprocess.TimeoutExpired):
-        pass
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

@@ -1,6 +1,7 @@
 """The commands with wrong input: one message, exit code 2, nothing left behind."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -219,6 +220,34 @@ def test_watching_and_json_exclude_each_other(file: Path) -> None:
 
     assert result.exit_code == 2
     assert "--watch is for people, --json for programs" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("check", "stopped\n"), ("run", "stopped; the same command goes on from here\n")],
+)
+def test_ctrl_c_promises_to_go_on_where_that_is_so(
+    file: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    """A run goes on; of what only looks there is nothing to go on with."""
+
+    def press_ctrl_c(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"sweep.commands.{command}", press_ctrl_c)
+    result = call(command, str(file))
+
+    assert (result.exit_code, result.stderr) == (130, said)
+
+
+def test_help_speaks_of_values_by_name() -> None:
+    """No option shows the Python type that it has here, and no name is a pattern."""
+    for command in app.registered_commands:
+        assert command.callback is not None
+        usage = call(command.callback.__name__, "--help").stdout
+        assert "--help" in usage
+        assert not re.search(r"--\S+ +<", usage)
+        assert "...}" not in usage
 
 
 def test_help_imports_nothing_heavy() -> None:

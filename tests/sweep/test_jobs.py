@@ -18,6 +18,7 @@ from sweep.config import load
 from sweep.errors import UsageError
 from sweep.experiment import Experiment
 from sweep.jobs.package import ENTRYPOINT, EXPERIMENT, VERSIONS, write_package
+from sweep.jobs.places import relative_stores
 from sweep.jobs.preflight import check_cluster
 from sweep.jobs.versions import differences, from_json, versions
 
@@ -113,9 +114,11 @@ def test_packed_code_runs_from_its_folder(tmp_path: Path) -> None:
         ("mlflow.tracking_uri=sqlite:///m.db", "such as http://HOST:5000"),
         ("mlflow.tracking_uri=mlruns", "mlflow.tracking_uri: found mlruns"),
         ("study.folder=sweeps", "such as /shared/sweeps"),
+        ("study.folder='${HOME}/sweeps'", "study.folder: found ${HOME}/sweeps"),
         ("data={dataset: cifar10}", "data.root: found data"),
         ("data={dataset: image_folder, root: images}", "such as /shared/images"),
         ("study.storage=postgresql+psycopg://me:hush@db/o", "me:${PASSWORD}@db/o"),
+        ("study.storage=postgresql+psycopg://me:hu/sh@db/o", "me:${PASSWORD}@db/o"),
         ("mlflow.tracking_uri=http://me:hush@host:5000", "write http://me:${PASSW"),
         ("study.trails=3", "study.trails: unknown key"),
     ],
@@ -130,7 +133,15 @@ def test_what_only_this_machine_has_is_refused_here(
     assert result.exit_code == 2
     assert message in result.stderr
     assert "hush" not in result.output
+    assert "hu/sh" not in result.output
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_store_in_a_variable_s_folder_is_for_the_cluster_to_judge() -> None:
+    """Here nobody knows what the variable says there."""
+    stores = {"study.storage": "sqlite:///${DISK}/o.db", "mlflow.tracking_uri": "${M}"}
+
+    assert not list(relative_stores(stores))
 
 
 def test_all_that_is_wrong_is_told_at_once(file: Path) -> None:
