@@ -11,17 +11,16 @@ from rich.console import Console
 from sweep.budget import Budget
 from sweep.data import load_data
 from sweep.errors import LeaseLost, StoreUnavailable
-from sweep.event_log import EventLog, read_events
+from sweep.event_log import EventLog
 from sweep.experiment import Experiment
 from sweep.files import remove_folder
 from sweep.interrupt import Interrupt
 from sweep.lane import epoch_cost
 from sweep.live.display import Display
 from sweep.objective import Objective, Task
-from sweep.opening import Opening
+from sweep.opened import open_stores
 from sweep.placement import Node
 from sweep.plan import plan_workers
-from sweep.provenance import environment, git_commit
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
@@ -77,7 +76,9 @@ def run_sweep(
             experiment.study.checkpoint_every,
         )
         background = stack.enter_context(ThreadPoolExecutor(1))
-        opening = background.submit(_open_stores, experiment, tracker, console, fresh)
+        opening = background.submit(
+            open_stores, experiment, tracker, partial(_say, console), fresh=fresh
+        )
         try:
             pool.load(task)
         except BaseException:
@@ -91,35 +92,6 @@ def run_sweep(
             stack.callback(log.close)
         on_ready()
         return _run(experiment, console, interrupt, pool, study, log, tracker)
-
-
-def _open_stores(
-    experiment: Experiment, tracker: TrackerProcess, console: Console, fresh: bool
-) -> tuple[OptunaStudy, EventLog]:
-    """Open both stores, and have each make up for what a crash has cost it."""
-    study = OptunaStudy(experiment, partial(_say, console), fresh=fresh)
-    try:
-        log = EventLog(study.folder)
-        study.recover(event.said for event, _ in read_events(study.folder))
-        opening = Opening(
-            folder=study.folder,
-            states=study.states,
-            summary=study.summary(),
-            environment=environment(),
-            commit=git_commit(),
-            former=study.former,
-        )
-        if tracker.open(opening):
-            _say(
-                console,
-                "MLflow had nothing of this study: its runs are made again from what "
-                "Optuna has of them, without losses and checkpoints",
-            )
-            tracker.rebuild(study.past())
-    except BaseException:
-        study.close()
-        raise
-    return study, log
 
 
 def _run(

@@ -8,7 +8,13 @@ from dataclasses import replace
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.experiment import Experiment
-from sweep.storage import find_study, open_storage, study_key
+from sweep.storage import (
+    count_trials,
+    find_study,
+    open_storage,
+    reading,
+    study_key,
+)
 from sweep.stores import is_missing, storage_address
 from sweep.trial import (
     Ending,
@@ -49,6 +55,18 @@ def read_summary(experiment: Experiment) -> StudySummary | None:
         return None
     trials = storage.get_all_trials(study_id)
     return summarise(experiment, trials, study_key(storage, study_id))
+
+
+def count_done(experiment: Experiment) -> int:
+    """How many trials of an experiment are COMPLETE or PRUNED.
+
+    Raises:
+        StoreError: if the storage cannot be read.
+    """
+    storage = open_storage(experiment.study.storage)
+    with reading(experiment.study.storage):
+        study_id = find_study(storage, experiment.name)
+        return 0 if study_id is None else count_trials(storage, study_id, DONE)
 
 
 def summarise(

@@ -1,7 +1,7 @@
-"""Every experiment that we ship runs, at a small size: one sweep each, on one Ray."""
+"""Every experiment that we ship runs, at a small size; two of them on Ray."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sweep.checkpoint import read_checkpoint
 from sweep.config import load
+from sweep.data import load_data
 from sweep.experiment import Experiment
 from sweep.interrupt import Interrupt
 from sweep.launch import launched
@@ -21,8 +22,12 @@ from sweep.session import run_sweep
 from sweep.status import read_status
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import State
+from tracked import sweep_here
 
 EXPERIMENTS = sorted(Path(__file__).parents[1].glob("experiments/*.yaml"))
+ON_RAY = ("digits", "deep")  # nets that are lanes of a pack, and nets that are not
+
+MakeSmall = Callable[[Path], Experiment]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -68,29 +73,53 @@ def small(file: Path, folder: Path, images: Path) -> Experiment:
     )
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
-def test_each_experiment_that_we_ship_runs(
-    file: Path,
-    folder: Path,
-    images: Path,
-    nodes: tuple[Node, ...],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Its trials end as they should, and its best checkpoint is in MLflow."""
+@pytest.fixture
+def make_small(
+    folder: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> MakeSmall:
+    """Makes the experiment of a file small; its decoded images are the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    experiment = small(file, folder, images)
+    return lambda file: small(file, folder, images)
+
+
+@pytest.mark.parametrize("name", ON_RAY)
+def test_an_experiment_that_we_ship_runs_on_ray(
+    name: str, make_small: MakeSmall, nodes: tuple[Node, ...], folder: Path
+) -> None:
+    """With workers, and a process that writes to MLflow."""
+    [file] = [file for file in EXPERIMENTS if file.stem == name]
+    experiment = make_small(file)
     console = Console(quiet=True)
     interrupt = Interrupt(console.print)
     with TrackerProcess(experiment) as tracker:
-        summary = run_sweep(
-            experiment, nodes, tracker, console, interrupt, lambda: None
-        )
+        run_sweep(experiment, nodes, tracker, console, interrupt, lambda: None)
 
+    assert_has_its_best(experiment, folder)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in EXPERIMENTS if file.stem not in ON_RAY],
+    ids=lambda file: file.stem,
+)
+def test_each_other_experiment_that_we_ship_runs(
+    file: Path, make_small: MakeSmall, folder: Path
+) -> None:
+    """Its settings are such as the study, the networks and the stores take."""
+    experiment = make_small(file)
+    sweep_here(experiment, load_data(experiment))
+
+    assert_has_its_best(experiment, folder)
+
+
+def assert_has_its_best(experiment: Experiment, folder: Path) -> None:
+    """Its trials ended as they should, and its best checkpoint is in MLflow."""
+    summary, runs = read_status(experiment)
     finished = summary.counts[State.COMPLETE] + summary.counts[State.PRUNED]
     assert finished == sum(summary.counts.values()) == 2
     assert summary.best is not None
     path = mlflow.artifacts.download_artifacts(
-        f"runs:/{read_status(experiment)[1].best_run_id}/{CHECKPOINT}",
+        f"runs:/{runs.best_run_id}/{CHECKPOINT}",
         dst_path=str(folder),
         tracking_uri=experiment.mlflow.tracking_uri,
     )

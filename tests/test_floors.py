@@ -64,7 +64,7 @@ FLOORS = (
         "live",
         "usage",
     },
-    {"runner"},
+    {"runner", "opened"},
     {"session", "status", "launch", "ui"},
     {"model"},
     {"report"},

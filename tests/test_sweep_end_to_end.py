@@ -4,35 +4,49 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fcnet.image_data import Data
-from processes import in_session, wait_until
+from processes import in_session, kill_all, wait_until
 from stores import MakeStores, Stores, assert_stores_agree
-from support import DIGITS, score
+from support import DIGITS, make_experiment, score
 from sweep.checkpoint import read_checkpoint
+from tracked import sweep_here
 
 pytestmark = pytest.mark.timeout(400)  # two sweeps in a test, on whatever machine
 
 Done = tuple[Stores, str, str]
 
 
-def start(stores: Stores, *arguments: str) -> "subprocess.Popen[str]":
-    """`python -m sweep run` on the digits, in its own process group."""
+@contextmanager
+def started(stores: Stores, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """`python -m sweep run` on the digits; nothing of it outlives the block."""
     (stores.folder / "digits.yaml").write_text(DIGITS)
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*command("run", stores), *arguments],
         cwd=stores.folder,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            kill_all(in_session(process.pid))
+
+
+def run(stores: Stores, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The same from start to end."""
+    with started(stores, *arguments) as process:
+        out, error = process.communicate(timeout=200)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 
 def command(verb: str, stores: Stores) -> list[str]:
@@ -44,10 +58,6 @@ def settings(**values: Any) -> list[str]:
     """`--set` for each, with two underscores for the dot."""
     pairs = (f"{key.replace('__', '.')}={value}" for key, value in values.items())
     return [word for pair in pairs for word in ("--set", pair)]
-
-
-def is_gone(session: int) -> bool:
-    return not in_session(session)
 
 
 def wait_for_trial(
@@ -62,6 +72,23 @@ def wait_for_trial(
     wait_until(has_begun, 90, "a trial has begun")
 
 
+@contextmanager
+def interrupted(
+    stores: Stores, number: signal.Signals, *arguments: str
+) -> "Iterator[subprocess.Popen[str]]":
+    """A run that has got a signal after an epoch, and has not ended yet."""
+    before = stores.reported()
+    with started(stores, *arguments) as process:
+        wait_for_trial(stores, process, before)
+        process.send_signal(number)
+        yield process
+
+
+def wait_for_line(lines: Iterable[str], words: str) -> None:
+    """Read until a line has these words."""
+    assert any(words in line for line in lines), f"it never said: {words}"
+
+
 @pytest.fixture(
     scope="module", params=["sqlite", pytest.param("servers", marks=pytest.mark.slow)]
 )
@@ -73,19 +100,18 @@ def done(
     """A finished sweep of 12 trials: its stores, standard output and error."""
     folder = tmp_path_factory.mktemp(f"done_{request.param}")
     stores = make_stores(request.param, folder)
-    process = start(stores, "--json", *settings(study__trials=12, study__pruner="asha"))
-    out, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
-    return stores, out, error
+    ended = run(stores, "--json", *settings(study__trials=12, study__pruner="asha"))
+    assert ended.returncode == 0, ended.stderr
+    return stores, ended.stdout, ended.stderr
 
 
 def test_optuna_and_mlflow_agree_trial_by_trial(done: Done) -> None:
-    """Twelve trials, complete or pruned: params, curves, states, nested runs."""
+    """Twelve trials, some pruned: params, curves, states, nested runs."""
     stores = done[0]
     states = [trial.state.name for trial in stores.trials()]
 
     assert len(states) == 12
-    assert set(states) <= {"COMPLETE", "PRUNED"}
+    assert set(states) == {"COMPLETE", "PRUNED"}
     assert_stores_agree(stores)
     assert stores.runs()[0].info.status == "FINISHED"
 
@@ -165,43 +191,40 @@ def test_the_status_is_the_last_line_of_standard_output(
         assert "optuna-dashboard sqlite:///optuna.db" in error
 
 
-def test_the_same_command_again_adds_nothing_and_more_trials_go_on(
-    done: Done, tmp_path: Path
-) -> None:
-    """A finished study stays as it is; extended by two, two more are trained."""
+@pytest.mark.slow
+def test_a_finished_sweep_goes_on_when_more_trials_are_wanted(done: Done) -> None:
+    """Two more are trained; --quiet --json prints the status and nothing else."""
     stores = done[0]
     before = [(t.number, t.state, t.params, t.value) for t in stores.trials()]
-    process = start(stores, *settings(study__trials=12))
-    process.communicate(timeout=200)
-    assert process.returncode == 0
-    assert [(t.number, t.state, t.params, t.value) for t in stores.trials()] == before
+    more = ("--extend", "2", "--quiet", "--json", *settings(study__trials=12))
+    ended = run(stores, *more)
 
-    process = start(stores, "--extend", "2", *settings(study__trials=12))
-    process.communicate(timeout=200)
-    assert process.returncode == 0
-    assert len(stores.trials()) == 14
+    assert (ended.returncode, ended.stderr) == (0, "")
+    [line] = ended.stdout.splitlines()
+    assert sum(json.loads(line)["trials"].values()) == 14
+    after = [(t.number, t.state, t.params, t.value) for t in stores.trials()]
+    assert (after[:12], len(after)) == (before, 14)
     assert_stores_agree(stores)
     assert not (stores.folder / "sweeps").exists(), "what a crash would have needed"
 
 
+@pytest.mark.slow
 def test_a_study_of_other_settings_is_refused_and_kept_beside_a_fresh_one(
-    tmp_path: Path,
+    folder: Path, digits: Data
 ) -> None:
     """The message shows the difference and the ways out; both are in both stores."""
-    stores = Stores.in_files(tmp_path)
-    start(stores, *settings(study__trials=1)).communicate(timeout=200)
+    stores = Stores.in_files(folder)
+    sweep_here(make_experiment(folder, "study.trials=1"), digits)
     other = settings(study__trials=2, solver__batch_size=50)
-    process = start(stores, *other)
-    _, error = process.communicate(timeout=200)
-    assert process.returncode == 2
-    assert "solver.batch_size was 100 and is 50" in error
-    assert "another name" in error
-    assert "--fresh" in error
+    refused = run(stores, *other)
+    assert refused.returncode == 2
+    assert "solver.batch_size was 100 and is 50" in refused.stderr
+    assert "another name" in refused.stderr
+    assert "--fresh" in refused.stderr
 
-    process = start(stores, "--fresh", *other)
-    out, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
-    assert "the former study is kept as digits@1" in out
+    fresh = run(stores, "--fresh", *other)
+    assert fresh.returncode == 0, fresh.stderr
+    assert "the former study is kept as digits@1" in fresh.stdout
     kept = replace(stores, name="digits@1")
     assert (len(kept.trials()), len(stores.trials())) == (1, 2)
     [found] = stores.client.search_experiments(filter_string="name = 'digits'")
@@ -211,18 +234,14 @@ def test_a_study_of_other_settings_is_refused_and_kept_beside_a_fresh_one(
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_is_clean_and_goes_on(tmp_path: Path) -> None:
-    """Nothing is left RUNNING; the same command trains the trials to their end."""
+    """Nothing is left RUNNING; interrupted or stopped at once, it can go on."""
     stores = Stores.in_files(tmp_path)
     long = settings(study__trials=3, solver__num_epochs=100)
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        before = stores.reported()
-        process = start(stores, *long)
-        wait_for_trial(stores, process, before)
-        process.send_signal(number)
+    with interrupted(stores, signal.SIGTERM, *long) as process:
         out, error = process.communicate(timeout=120)
-
-        assert process.returncode == code, error
+        assert process.returncode == 143, error
         assert "the same command goes on" in out
         states = {trial.state.name for trial in stores.trials()}
         assert "WAITING" in states
@@ -230,11 +249,17 @@ def test_an_interrupted_sweep_is_clean_and_goes_on(tmp_path: Path) -> None:
         parent, children = stores.runs()
         assert parent.info.status == "KILLED"
         assert "RUNNING" not in {run.info.status for run in children.values()}
-        session = process.pid
-        wait_until(partial(is_gone, session), 10, "all its processes end")
+        wait_until(lambda: not in_session(process.pid), 60, "all its processes end")
 
-    process = start(stores, *long)
-    out, error = process.communicate(timeout=200)
-    assert process.returncode == 0, error
+    with interrupted(stores, signal.SIGINT, *long) as process:
+        assert process.stdout is not None
+        wait_for_line(process.stdout, "once more to stop at once")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=120)
+        assert process.returncode == 130
+        wait_until(lambda: not in_session(process.pid), 60, "all its processes end")
+
+    ended = run(stores, *long)
+    assert ended.returncode == 0, ended.stderr
     assert [trial.state.name for trial in stores.trials()] == ["COMPLETE"] * 3
     assert_stores_agree(stores)

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 import sweep
-from processes import wait_until
+from processes import in_session, kill_all, wait_until
 from stores import Stores, assert_stores_agree
 from support import DIGITS
 from sweep import (
@@ -150,7 +150,11 @@ if __name__ == "__main__":
 """
     (folder / "script.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, "script.py"], capture_output=True, text=True, check=False
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     stores = Stores.in_files(folder)
@@ -217,13 +221,19 @@ if __name__ == "__main__":
         print("interrupted")
 """
     (folder / "script.py").write_text(script)
-    process = subprocess.Popen(
-        [sys.executable, "script.py"], stdout=subprocess.PIPE, text=True
-    )
     stores = Stores.in_files(folder)
-    wait_until(lambda: stores.reported() > 0, 200.0, "an epoch")
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=100)
+    with subprocess.Popen(
+        [sys.executable, "script.py"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_until(lambda: stores.reported() > 0, 200.0, "an epoch")
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=100)
+        finally:
+            kill_all(in_session(process.pid))
 
     assert (process.returncode, output) == (0, "interrupted\n")
     assert_stores_agree(stores)
@@ -244,7 +254,11 @@ except Exception as error:
 print(ray.is_initialized())
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
     )
     assert "joined a Ray cluster already" in done.stdout, done.stderr
     assert done.stdout.endswith("True\n")

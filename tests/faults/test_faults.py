@@ -3,11 +3,10 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import sleep
-from typing import NamedTuple
 
 import pytest
 
@@ -16,96 +15,24 @@ from harness import RAYLET, TRACKER, WORKER, Sweep, check_invariant
 from processes import kill_all, send, wait_until
 from servers import MlflowServer, Postgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+# enough to train for all that happens to a sweep
+LONG = ("solver.num_epochs=60", "study.pruner=none")
+LONGER = ("solver.num_epochs=180", "study.pruner=none")
 
 
 def kill_driver(sweep: Sweep) -> None:
     """Kill the driver alone; its workers go with it."""
     assert sweep.processes(WORKER), "it has no workers"
     kill_all([sweep.pid])
-    wait_until(lambda: not sweep.processes(WORKER), 10, "its workers end")
+    wait_until(lambda: not sweep.processes(WORKER), 60, "its workers end")
 
 
-def kill_worker(sweep: Sweep) -> None:
-    """Kill a worker that trains."""
-    kill_all([sweep.random.choice(sweep.processes(WORKER))])
-
-
-def freeze_worker(sweep: Sweep) -> None:
-    """Stop a worker, and never let it go on."""
-    send(signal.SIGSTOP, [sweep.random.choice(sweep.processes(WORKER))])
-
-
-def kill_raylet(sweep: Sweep) -> None:
-    """Kill what starts and watches the workers."""
-    [raylet] = sweep.processes(RAYLET)
-    kill_all([raylet])
-
-
-def kill_tracker(sweep: Sweep) -> None:
-    """Kill the process that writes to MLflow."""
-    [tracker] = sweep.processes(TRACKER)
-    kill_all([tracker])
-
-
-def ask_to_end(sweep: Sweep) -> None:
-    """Ask it once, or once more before it has ended."""
-    number = sweep.random.choice([signal.SIGINT, signal.SIGTERM])
-    for _ in range(sweep.random.choice([1, 2])):
-        send(number, [sweep.pid])
-        sleep(sweep.random.uniform(0.0, 0.5))
-    assert sweep.wait() != 0
-
-
-class Fault(NamedTuple):
-    """What is done to a sweep, on which stores, with which settings."""
-
-    strike: Callable[[Sweep], None]
-    stores: str = "sqlite"
-    settings: tuple[str, ...] = ()
-
-
-FAULTS = {
-    "driver killed": Fault(kill_driver, "servers"),
-    "worker killed": Fault(kill_worker),
-    "worker frozen": Fault(freeze_worker, settings=("ray.patience=5s",)),
-    "raylet killed": Fault(kill_raylet),
-    "tracker killed": Fault(kill_tracker),
-    "SIGINT or SIGTERM, once or twice": Fault(ask_to_end),
-}
-
-
-def finish_and_check(sweep: Sweep, fault: str, note: Note, folder: Path) -> None:
-    """Type the command until it ends well; then all is there, and there once."""
-    note("fault", fault)
-    try:
-        sweep.finish()
-    finally:
-        note("commands", sweep.commands)
-    note("begun again", check_invariant(sweep.stores, folder))
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_dies_the_same_command_ends_with_every_trial(
-    fault: str, make_sweep: MakeSweep, record_property: Note, tmp_path: Path
-) -> None:
-    """Each trial is there once, with a whole curve, the same in both stores."""
-    strike, stores, settings = FAULTS[fault]
-    sweep = make_sweep(stores)
-    sweep.start_training(*settings)
-    strike(sweep)
-    finish_and_check(sweep, fault, record_property, tmp_path)
-    wait_until(lambda: not sweep.processes(WORKER), 10, "its workers end")
-
-
-def test_a_damaged_checkpoint_costs_no_more_than_its_epochs(
-    make_sweep: MakeSweep, record_property: Note, tmp_path: Path
-) -> None:
-    """The newest one is cut off or altered after the driver was killed."""
-    sweep = make_sweep()
-    sweep.start_training()
-    kill_driver(sweep)
-    files = tmp_path.glob("sweeps/*/trials/*/*.safetensors")
+def damage_newest_checkpoint(sweep: Sweep) -> None:
+    """Cut it off, or alter one of its bits."""
+    files = sweep.stores.folder.glob("sweeps/*/trials/*/*.safetensors")
     newest = max(files, key=lambda file: file.stat().st_mtime_ns)
     content = bytearray(newest.read_bytes())
     place = sweep.random.randrange(len(content))
@@ -114,22 +41,82 @@ def test_a_damaged_checkpoint_costs_no_more_than_its_epochs(
     else:
         content[place] ^= 1 << sweep.random.randrange(8)
     newest.write_bytes(content)
-    finish_and_check(sweep, "checkpoint damaged", record_property, tmp_path)
 
 
-def test_an_mlflow_server_may_be_away_for_a_while(
+def kill_one(sweep: Sweep, kind: str) -> None:
+    """Kill the sweep's only process of a kind."""
+    [pid] = sweep.processes(kind)
+    kill_all([pid])
+
+
+def finish_and_check(sweep: Sweep, fault: str, note: Note, folder: Path) -> int:
+    """Type the command until it ends well; then all is there, and there once.
+
+    Returns:
+        How many trials were begun more than once.
+    """
+    note("fault", fault)
+    try:
+        sweep.finish()
+    finally:
+        note("commands", sweep.commands)
+    begun_again = check_invariant(sweep.stores, folder)
+    note("begun again", begun_again)
+    wait_until(lambda: not sweep.processes(WORKER), 60, "its workers end")
+    return begun_again
+
+
+def test_a_sweep_goes_on_without_a_worker_and_without_mlflow(
     make_sweep: MakeSweep,
     mlflow_server: MlflowServer,
     record_property: Note,
     tmp_path: Path,
 ) -> None:
-    """The sweep goes on, and writes what is missing when the server is back."""
+    """One command: a worker is killed, another stops for ever, MLflow is away."""
     sweep = make_sweep("servers")
-    sweep.start_training()
+    sweep.start_training(*LONGER, "ray.patience=5s")
+    killed, frozen = sweep.random.sample(sweep.processes(WORKER), 2)
     mlflow_server.kill()
+    sweep.begin_again(lambda: kill_all([killed]))
     sleep(sweep.random.uniform(0.0, 3.0))
     mlflow_server.start()
-    finish_and_check(sweep, "MLflow server away", record_property, tmp_path)
+    sweep.begin_again(lambda: send(signal.SIGSTOP, [frozen]))
+
+    assert sweep.wait() == 0, sweep.output[-3000:]
+    finish_and_check(sweep, "workers and MLflow lost", record_property, tmp_path)
+
+
+def test_postgresql_may_be_away_for_a_while(
+    make_sweep: MakeSweep, postgres: Postgres, record_property: Note, tmp_path: Path
+) -> None:
+    """One command: its connections are closed, and later nobody answers for a while."""
+    sweep = make_sweep("postgresql")
+    sweep.start_training(*LONG)
+    postgres.restart(sweep.random.choice(["fast", "immediate"]))
+    sweep.train_on()
+    postgres.freeze()
+    sleep(sweep.random.uniform(1.0, 5.0))
+    postgres.thaw()
+
+    assert sweep.wait() == 0, sweep.output[-3000:]
+    finish_and_check(sweep, "PostgreSQL away", record_property, tmp_path)
+
+
+def test_whatever_ends_the_command_typed_again_it_ends_with_every_trial(
+    make_sweep: MakeSweep, record_property: Note, tmp_path: Path
+) -> None:
+    """Driver, raylet and tracker are killed; one checkpoint is damaged, too."""
+    sweep = make_sweep()
+    sweep.start_training(*LONG)
+    kill_driver(sweep)
+    damage_newest_checkpoint(sweep)
+    sweep.start_training()
+    kill_one(sweep, TRACKER)
+    assert sweep.wait() == 1
+    sweep.start_training()
+    kill_one(sweep, RAYLET)
+
+    assert finish_and_check(sweep, "processes killed", record_property, tmp_path) > 0
 
 
 def test_an_mlflow_server_may_stay_away_until_after_the_end(
@@ -150,26 +137,6 @@ def test_an_mlflow_server_may_stay_away_until_after_the_end(
     finally:
         mlflow_server.start()
     finish_and_check(sweep, "MLflow server gone", record_property, tmp_path)
-
-
-@pytest.mark.parametrize("how", ["restarted", "frozen"])
-def test_postgresql_may_be_away_for_a_while(
-    how: str,
-    make_sweep: MakeSweep,
-    postgres: Postgres,
-    record_property: Note,
-    tmp_path: Path,
-) -> None:
-    """Its connections are closed in the middle, or it does not answer for a while."""
-    sweep = make_sweep("postgresql")
-    sweep.start_training()
-    if how == "restarted":
-        postgres.restart(sweep.random.choice(["fast", "immediate"]))
-    else:
-        postgres.freeze()
-        sleep(sweep.random.uniform(1.0, 5.0))
-        postgres.thaw()
-    finish_and_check(sweep, f"PostgreSQL {how}", record_property, tmp_path)
 
 
 @pytest.fixture

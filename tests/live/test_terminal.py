@@ -1,6 +1,5 @@
 """The view on real terminals: of a sweep that runs, and of one that was killed."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -147,23 +146,6 @@ def test_whoever_watches_sees_a_sweep_begin_and_end(
     assert terminal.is_clean
     assert "digits: " in terminal.rest
     assert "See every trial:" in terminal.rest
-
-
-@pytest.mark.slow
-def test_a_quiet_run_prints_the_status_alone(tmp_path: Path) -> None:
-    """With --json; and nothing on standard error, where errors would be."""
-    (tmp_path / "digits.yaml").write_text(EXPERIMENT)
-    told = subprocess.run(
-        [*SWEEP, "run", "digits.yaml", "--quiet", "--json", "--set", "study.trials=2"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert json.loads(told.stdout)["trials"]["COMPLETE"] == 2
-    assert len(told.stdout.splitlines()) == 1
-    assert told.stderr == ""
 
 
 def watch(folder: Path, terminals: list[Terminal], *more: str) -> Terminal:

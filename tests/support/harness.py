@@ -6,6 +6,7 @@ processes are found as `ps` finds them, its stores are read with their own clien
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from time import sleep
@@ -36,8 +37,8 @@ ray: {{trials_per_worker: 2}}
 """
 # the pruner stops nobody before five trials are complete
 _SURELY_REPORTED = 4 * EPOCHS
-_LONGEST_S = 150  # a whole sweep on a machine that has other things to do, too
-_COMMANDS = 4  # after which a sweep that still does not end well is given up
+_LONGEST_S = 300  # a whole sweep on a machine that has other things to do, too
+_COMMANDS = 6  # after which a sweep that still does not end well is given up
 
 # what the command lines of a sweep's processes have in them
 WORKER, RAYLET, TRACKER = "ray::Worker", "/raylet/raylet ", "sweep.tracking_server"
@@ -97,9 +98,21 @@ class Sweep:
     def start_training(self, *settings: str) -> None:
         """Type the command, and come back at a random moment of its training."""
         self.start(*settings)
-        wanted = self.random.randint(1, _SURELY_REPORTED)
+        self.train_on()
+
+    def train_on(self) -> None:
+        """Wait for a random moment of its training."""
+        wanted = self.stores.reported() + self.random.randint(1, _SURELY_REPORTED)
         wait_until(lambda: self._has_reported(wanted), _LONGEST_S, "it trains")
         sleep(self.random.uniform(0.0, 0.3))
+
+    def begin_again(self, strike: Callable[[], None]) -> None:
+        """Hurt it, and wait until it has given an attempt up for that."""
+        before = self._given_up
+        strike()
+        wait_until(
+            lambda: self._given_up > before, _LONGEST_S, "a trial begins again", 0.5
+        )
 
     def processes(self, kind: str) -> list[int]:
         """Its living processes with `kind` in their command line, of all commands."""
@@ -125,6 +138,10 @@ class Sweep:
         if self._process is not None:
             kill_all(self.processes(""))
             self._process.wait()
+
+    @property
+    def _given_up(self) -> int:
+        return sum(t.user_attrs.get("attempt", 0) for t in self.stores.trials())
 
     def _has_reported(self, wanted: int) -> bool:
         assert self.is_running, f"it ended too soon: {self.output[-3000:]}"

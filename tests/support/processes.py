@@ -69,7 +69,7 @@ def kill_all(pids: Iterable[int]) -> None:
     """Kill processes, and wait until they have gone."""
     doomed = list(pids)
     send(signal.SIGKILL, doomed)
-    wait_until(lambda: not any(map(is_alive, doomed)), 10.0, "killed processes end")
+    wait_until(lambda: not any(map(is_alive, doomed)), 60.0, "killed processes end")
 
 
 def _all() -> list[int]:
