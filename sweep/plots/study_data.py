@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -47,7 +48,7 @@ class StudyData:
         best = self.summary.best
         return None if best is None else self.trials()[best.number]
 
-    @property
+    @cached_property
     def searched(self) -> list[str]:
         """The settings that trials differ in, in the order of the YAML."""
         seen = {name for trial in self.trials() for name in trial.params}
@@ -64,18 +65,18 @@ class StudyData:
             return {}
         return optuna.importance.get_param_importances(self.study)
 
-    @property
+    @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         """What each searched setting was drawn from."""
         trials = self.trials()
         return {name: d for t in trials for name, d in t.distributions.items()}
 
-    @property
+    @cached_property
     def numbers(self) -> list[str]:
         """The searched settings that are numbers."""
-        of = self.distributions
-        choices = (n for n in of if isinstance(of[n], CategoricalDistribution))
-        return [name for name in self.searched if name not in set(choices)]
+        drawn = self.distributions.items()
+        choices = {n for n, d in drawn if isinstance(d, CategoricalDistribution)}
+        return [name for name in self.searched if name not in choices]
 
 
 def read_study(experiment: Experiment) -> StudyData:
