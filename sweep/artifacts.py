@@ -57,6 +57,6 @@ class Artifacts:
 
 
 def _folder(name: str) -> str | None:
-    """The folder that a file is in; None for the root, which a server knows no `.` of."""
+    """The folder that a file is in; None for the root, as a server wants it."""
     folder = PurePosixPath(name).parent
     return str(folder) if folder.name else None

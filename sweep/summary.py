@@ -8,7 +8,7 @@ from dataclasses import replace
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.experiment import Experiment
-from sweep.storage import find_study, open_storage, study_key
+from sweep.storage import find_study, open_storage, reading, study_key
 from sweep.stores import is_missing, storage_address
 from sweep.trial import (
     Ending,
@@ -33,22 +33,35 @@ _ENDINGS = {
 
 
 def read_summary(experiment: Experiment) -> StudySummary | None:
-    """What the storage says of an experiment, without changing it.
+    """What the storage says of an experiment, without changing it; see read_trials.
 
     Returns:
         The summary, or None if the storage holds no such study.
+    """
+    found = read_trials(experiment)
+    return None if found is None else summarise(experiment, *found)
+
+
+def read_trials(experiment: Experiment) -> tuple[list[FrozenTrial], str] | None:
+    """Copy an experiment's study out of its storage, without changing it.
+
+    Returns:
+        All trials, and what tells the study from others of its name; None if the
+        storage holds no such study.
 
     Raises:
-        StoreError: if the storage cannot be read.
+        StoreError: if the storage cannot be opened.
+        StoreUnavailable: if it cannot be read.
     """
+    url = experiment.study.storage
     if is_missing(storage_address(experiment)):
         return None
-    storage = open_storage(experiment.study.storage)
-    study_id = find_study(storage, experiment.name)
-    if study_id is None:
-        return None
-    trials = storage.get_all_trials(study_id)
-    return summarise(experiment, trials, study_key(storage, study_id))
+    storage = open_storage(url)
+    with reading(url):
+        study_id = find_study(storage, experiment.name)
+        if study_id is None:
+            return None
+        return storage.get_all_trials(study_id), study_key(storage, study_id)
 
 
 def summarise(

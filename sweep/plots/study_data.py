@@ -11,9 +11,7 @@ from optuna.trial import FrozenTrial
 from sweep.errors import StoreError
 from sweep.experiment import Experiment
 from sweep.paths import without_password
-from sweep.storage import find_study, open_storage, study_key
-from sweep.stores import is_missing, storage_address
-from sweep.summary import summarise
+from sweep.summary import read_trials, summarise
 from sweep.trial import State, StudySummary
 
 _DONE = (State.COMPLETE, State.PRUNED)
@@ -83,20 +81,17 @@ def read_study(experiment: Experiment) -> StudyData:
     """Copy an experiment's study.
 
     Raises:
-        StoreError: if there is none, or the storage cannot be read.
+        StoreError: if there is none, or the storage cannot be opened.
+        StoreUnavailable: if it cannot be read.
     """
-    url = experiment.study.storage
-    is_there = not is_missing(storage_address(experiment))
-    storage = open_storage(url) if is_there else None
-    study_id = None if storage is None else find_study(storage, experiment.name)
-    if storage is None or study_id is None:
+    found = read_trials(experiment)
+    if found is None:
         raise StoreError(
-            f"study.storage: {without_password(url)} holds no study named "
-            f"{experiment.name!r}; what to do: run the experiment first, from the same "
-            "folder and with the same --set"
+            f"study.storage: {without_password(experiment.study.storage)} holds no "
+            f"study named {experiment.name!r}; what to do: run the experiment first, "
+            "from the same folder and with the same --set"
         )
-    trials = storage.get_all_trials(study_id)
-    return study_data(experiment, trials, study_key(storage, study_id))
+    return study_data(experiment, *found)
 
 
 def study_data(

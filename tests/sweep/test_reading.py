@@ -1,0 +1,53 @@
+"""Commands that only read: from a broken storage, from stores that are not there."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+from typer.testing import CliRunner
+
+from studies import Made, make_study
+from support import make_experiment
+from sweep.api.result import Result
+from sweep.cli import app
+from sweep.errors import StoreUnavailable
+from sweep.experiment import Experiment
+
+TRIAL = Made(TrialState.COMPLETE, {"hidden_dim": 8, "learning_rate": 0.1}, (0.1, 0.2))
+
+
+@pytest.fixture
+def experiment(folder: Path) -> Experiment:
+    """A study of one trial, in files of the current folder."""
+    made = make_experiment(folder)
+    make_study(made, [TRIAL])
+    return made
+
+
+def break_trials(database: Path) -> None:
+    """Write over the page on which SQLite keeps the trials."""
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'trials'"
+        [page] = connection.execute(query).fetchone()
+    connection.close()
+    with database.open("rb+") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("verb", ["status", "best", "report"])
+def test_a_storage_that_cannot_be_read_is_told(
+    experiment: Experiment, folder: Path, verb: str
+) -> None:
+    """One message that names it, and no traceback."""
+    break_trials(folder / "optuna.db")
+    result = CliRunner().invoke(app, [verb, str(folder / "experiment.yaml")])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: sqlite:///optuna.db: ")
+    assert "malformed" in result.stderr
+    with pytest.raises(StoreUnavailable, match="malformed"):
+        Result.read(experiment)
