@@ -7,12 +7,15 @@ import pytest
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
+from stores import Stores
 from studies import Made, make_study
-from support import make_experiment
+from support import DIGITS, make_experiment
 from sweep.api.result import Result
 from sweep.cli import app
+from sweep.config import load
 from sweep.errors import StoreUnavailable
 from sweep.experiment import Experiment
+from sweep.runs import read_trial_runs
 
 TRIAL = Made(TrialState.COMPLETE, {"hidden_dim": 8, "learning_rate": 0.1}, (0.1, 0.2))
 
@@ -51,3 +54,32 @@ def test_a_storage_that_cannot_be_read_is_told(
     assert "malformed" in result.stderr
     with pytest.raises(StoreUnavailable, match="malformed"):
         Result.read(experiment)
+
+
+def test_a_result_is_the_study_when_it_was_read(
+    experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables and plots of a relative address do not depend on the current folder."""
+    (folder / "relative.yaml").write_text(DIGITS)
+    relative = load(folder / "relative.yaml", ())
+    assert relative.mlflow.tracking_uri == "sqlite:///mlflow.db"
+    result = Result.read(relative)
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+
+    _, children = Stores.in_files(folder).runs()
+    assert list(result.trials["run_id"]) == [children[0].info.run_id]
+    assert "timeline" in result.figures()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_runs_that_are_gone_are_looked_for_without_making_a_store(
+    experiment: Experiment, folder: Path
+) -> None:
+    """Somebody has moved MLflow's file away."""
+    runs = Result.read(experiment).runs
+    (folder / "mlflow.db").unlink()
+
+    assert read_trial_runs(experiment, runs) == []
+    assert not (folder / "mlflow.db").exists()
