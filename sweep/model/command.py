@@ -112,7 +112,7 @@ def predict(
 
 
 def _evaluate(model: Model, console: Console) -> dict[str, Any]:
-    former = recorded_evaluation(model.experiment)
+    former = recorded_evaluation(model.experiment, model.best)
     with console.status("scoring the test split"):
         evaluation, is_new = evaluate(model)
     console.print(evaluation_lines(evaluation, is_new, former), markup=False)

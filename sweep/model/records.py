@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from sweep.artifacts import Artifacts
 from sweep.checkpoint import Checkpoint, read_checkpoint
 from sweep.databases import DatabaseError, tune_sqlite
-from sweep.errors import ModelError
+from sweep.errors import ModelError, StoreError
 from sweep.experiment import Experiment
 from sweep.model.best import Best
 from sweep.paths import CHECKPOINT
@@ -29,7 +29,7 @@ from sweep.runs import (
     id_of,
     search,
 )
-from sweep.stores import tracking_address
+from sweep.stores import is_missing, tracking_address
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,19 @@ class Records:
     """A study's runs in MLflow, beyond what its sweep writes there."""
 
     def __init__(self, experiment: Experiment) -> None:
-        """Open the store.
+        """Open the store; makes none.
 
         Raises:
-            StoreError: MLflow cannot open it.
+            StoreError: There is none, or MLflow cannot open it.
         """
         tune_sqlite()
         self._uri = experiment.mlflow.tracking_uri
         address = tracking_address(experiment)
+        if is_missing(address):
+            raise StoreError(
+                f"mlflow.tracking_uri: found {self._uri}: no such file; what to do: "
+                "run the experiment first, from the same folder"
+            )
         with self.reaching():
             self.client = MlflowClient(address, registry_uri=address)
         self._artifacts = Artifacts(address)
@@ -83,23 +88,21 @@ class Records:
             StoreError: It does not answer.
         """
         if best.parent_run_id is None:
-            raise _missing(best, "the study's run")
+            raise missing(best, "the study's run")
         with self.reaching():
             return self.client.get_run(best.parent_run_id)
 
     def checkpoint(self, best: Best) -> Checkpoint:
-        """The best trial's checkpoint.
+        """The checkpoint of the best trial, which has a run.
 
         Raises:
             ModelError: MLflow has none.
             StoreError: It does not answer.
         """
-        if best.run_id is None:
-            raise _missing(best, f"the run of trial {best.trial.number}")
         with self.reaching(), tempfile.TemporaryDirectory() as folder:
             trained = self._trained(self.client.get_run(best.run_id))
             if not self._artifacts.has(id_of(trained), CHECKPOINT):
-                raise _missing(best, f"the checkpoint of trial {best.trial.number}")
+                raise missing(best, f"the checkpoint of trial {best.trial.number}")
             path = self._artifacts.fetch(id_of(trained), CHECKPOINT, folder)
             return read_checkpoint(path)
 
@@ -153,7 +156,8 @@ class Records:
         return find_child(self.client, *of) or run
 
 
-def _missing(best: Best, what: str) -> ModelError:
+def missing(best: Best, what: str) -> ModelError:
+    """The error for something of a study that MLflow does not have."""
     return ModelError(
         f"{best.name}: MLflow does not have {what}; what to do: if the sweep runs, "
         "wait a moment; else run it again, which sends what is not sent yet"

@@ -14,11 +14,12 @@ from sweep.experiment import Experiment
 from sweep.model.best import find_best
 from sweep.model.evaluation import (
     Evaluation,
+    check_images,
     evaluate_checkpoint,
     load_test,
     recorded_evaluation,
 )
-from sweep.model.records import Records
+from sweep.model.network import bring
 from sweep.report.pictures import image_picture, unit_picture
 
 _UNITS, _MISTAKES = 64, 24  # how many are shown
@@ -70,9 +71,9 @@ def look(experiment: Experiment) -> Network:
         StoreError: A store cannot be read.
     """
     best = find_best(experiment)
-    checkpoint = Records(experiment).checkpoint(best)
+    checkpoint = bring(experiment, best).checkpoint
     layers, units = _layers(checkpoint), _units(checkpoint)
-    recorded = recorded_evaluation(experiment)
+    recorded = recorded_evaluation(experiment, best)
     is_there, where = find_data(experiment)
     if not is_there:
         return Network(layers, units, lack=f"The images are not here: {where}.")
@@ -110,13 +111,8 @@ def _units(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _load_validation(experiment: Experiment, checkpoint: Checkpoint) -> Split:
-    data, info = load_data(experiment), checkpoint.info
-    if (data.classes, data.image_shape) != (info.classes, info.image_shape):
-        raise DataError(
-            f"The images are other ones now: {data.image_shape} of "
-            f"{len(data.classes)} classes; trial {info.number} was trained on "
-            f"{info.image_shape} of {len(info.classes)}"
-        )
+    data = load_data(experiment)
+    check_images(checkpoint, data.classes, data.image_shape)
     images = data.X_val.reshape(-1, *data.image_shape)
     return Split(images.transpose(0, 2, 3, 1), data.y_val)
 

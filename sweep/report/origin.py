@@ -51,11 +51,11 @@ def read_origin(
     Raises:
         StoreError: if MLflow cannot be reached.
     """
-    records = Records(experiment)
     parent = read_runs(experiment, study, None).parent_run_id
     tags: Mapping[str, str] = {}
     texts, status = {}, ""
     if parent is not None:
+        records = Records(experiment)
         with records.reaching():
             run = records.client.get_run(parent)
             texts = _texts(Artifacts(tracking_address(experiment)), id_of(run))

@@ -11,7 +11,7 @@ from studies import Made, make_study
 from support import make_experiment
 from sweep.experiment import Experiment
 from sweep.model.best import find_best
-from sweep.model.evaluation import evaluate
+from sweep.model.evaluation import evaluate, recorded_evaluation
 from sweep.model.export import describe
 from sweep.model.network import best_model
 from sweep.model.retraining import retrain
@@ -52,3 +52,17 @@ def test_a_server_s_versions_are_told(served: Experiment) -> None:
 
     assert exported["provenance"]["environment"] == {"python": "3"}
     assert origin.versions == {"python": "3"}
+
+
+def test_what_is_done_with_the_best_trial_is_done_with_one(
+    folder: Path, digits: Data
+) -> None:
+    """The study is not read again: meanwhile another trial may be the best."""
+    experiment = make_experiment(folder)
+    make_study(experiment, [TRIAL], digits)
+    model = best_model(experiment)
+    (folder / "optuna.db").unlink()
+
+    evaluation, _ = evaluate(model)
+    assert recorded_evaluation(experiment, model.best) == evaluation
+    assert describe(model)["accuracy"]["test"] == evaluation.accuracy

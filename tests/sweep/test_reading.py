@@ -83,3 +83,20 @@ def test_runs_that_are_gone_are_looked_for_without_making_a_store(
 
     assert read_trial_runs(experiment, runs) == []
     assert not (folder / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["best", "--evaluate"], 2), (["best", "--retrain", "1"], 2), (["report"], 0)],
+)
+def test_reading_makes_no_database_for_mlflow(
+    experiment: Experiment, folder: Path, words: list[str], code: int
+) -> None:
+    """Where it is gone, the study is still there, and what is missing is told."""
+    (folder / "mlflow.db").unlink()
+    file = str(folder / "experiment.yaml")
+    result = CliRunner().invoke(app, [*words, file])
+
+    assert result.exit_code == code, result.output
+    assert not (folder / "mlflow.db").exists()
+    assert ("MLflow does not have" in result.stderr) == (words[-1] == "--evaluate")
