@@ -23,7 +23,6 @@ STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
 WORKER, LANE, DEVICE = "sweep.worker", "sweep.lane", "sweep.device"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
 EVALUATED, RETRAINED = "sweep.evaluated_trial", "sweep.retrained_trial"
-SEEDS = "sweep.seeds"
 
 
 @dataclass(frozen=True)

@@ -124,18 +124,29 @@ def _retrain(
 ) -> dict[str, Any]:
     epochs = epochs_of(experiment, found)
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("training", total=seeds * epochs)
+        task = progress.add_task("training", total=epochs)
 
         def on_epoch(seed: int, epoch: int) -> None:
             about = f"training seed {seed}, epoch {epoch}/{epochs}"
-            progress.update(task, advance=1, description=about)
+            progress.update(task, completed=epoch, description=about)
             if epoch == epochs:
                 console.print(f"seed {seed}: {epochs} epochs trained", markup=False)
 
         done, is_new = retrain(experiment, found, seeds, on_epoch)
     console.print(retraining_lines(done, is_new), markup=False)
-    figures = {"mean": done.mean, "std": done.deviation, "is_new": is_new}
-    return {"retraining": {**asdict(done), **figures}}
+    first = done.networks[0]
+    return {
+        "retraining": {
+            "trial": first.trial,
+            "epochs": first.epochs,
+            "images": first.images,
+            "seeds": [network.seed for network in done.networks],
+            "accuracies": done.accuracies,
+            "mean": done.mean,
+            "std": done.deviation,
+            "is_new": is_new,
+        }
+    }
 
 
 def _register(model: Model, name: str, console: Console) -> dict[str, Any]:

@@ -124,13 +124,13 @@ class Records:
             self._artifacts.put_text(id_of(run), record.artifact, text + "\n")
             self.client.log_batch(run.info.run_id, metrics, params, tags)
 
-    def find_nested(self, best: Best, tags: Mapping[str, str]) -> Run | None:
-        """The latest run below the study's that has these tags; None for none."""
+    def nested(self, best: Best, tags: Mapping[str, str]) -> list[Run]:
+        """The runs below the study's that have these tags."""
         parent = self.parent(best)
         wanted = {PARENT: parent.info.run_id, **tags}
         own = " and ".join(f"tags.`{key}` = '{text}'" for key, text in wanted.items())
         with self.reaching():
-            return next(search(self.client, parent.info.experiment_id, own), None)
+            return list(search(self.client, parent.info.experiment_id, own))
 
     def write_nested(self, best: Best, name: str, record: Record) -> None:
         """Keep a record as a run of its own below the study's, and end that run."""
