@@ -45,7 +45,7 @@ def run(
     """
     experiment = _load(file, overrides).extended(extend)
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
-    console = Console(stderr=as_json, highlight=False, quiet=quiet)
+    console = Console(stderr=as_json, highlight=False, markup=False, quiet=quiet)
     interrupt = Interrupt(console.print)
     summary = conduct(experiment, console, interrupt, fresh=fresh)
     _print_summary(console, experiment, summary)
@@ -67,7 +67,7 @@ def check(file: Path, overrides: Sequence[str]) -> int:
     address = experiment.ray.address
     nodes = [this_node(local_gpus())] if address == "local" else look_at(address)
     plan = plan_workers(experiment, nodes)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")
     console.print(f"inputs    {inputs_line(experiment)}")
@@ -86,7 +86,7 @@ def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
         return 0
     from sweep.status import read_status
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     _print_summary(console, experiment, read_status(experiment)[0])
     _print_how_to_look(console, experiment)
     return 0
@@ -99,7 +99,7 @@ def watch(file: Path, overrides: Sequence[str]) -> int:
 
     settings = [word for override in overrides for word in ("--set", override)]
     again = shlex.join(["python", "-m", "sweep", "run", str(file), *settings])
-    is_complete = show(experiment, Console(highlight=False), again)
+    is_complete = show(experiment, Console(highlight=False, markup=False), again)
     return status(file, overrides, as_json=False) if is_complete else 0
 
 

@@ -71,9 +71,9 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
         check_name(wishes.register)
     found = find_best(experiment)
     # JSON is to be all of standard output, so what people read goes elsewhere
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, highlight=False, markup=False, soft_wrap=True)
     console.print(best_table(experiment, found), soft_wrap=False)
-    console.print(place_lines(found), markup=False)
+    console.print(place_lines(found))
     said = _best_json(found)
     model = bring(experiment, found) if wishes.need_network else None
     if model is not None and wishes.evaluate:
@@ -82,7 +82,7 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
         said |= _retrain(experiment, found, wishes.retrain, console)
     if model is not None and wishes.export is not None:
         files = export(model, wishes.export)
-        console.print(export_line(files), markup=False)
+        console.print(export_line(files))
         said["export"] = [str(file) for file in files]
     if model is not None and wishes.register is not None:
         said |= _register(model, wishes.register, console)
@@ -115,7 +115,7 @@ def _evaluate(model: Model, console: Console) -> dict[str, Any]:
     former = recorded_evaluation(model.experiment, model.best)
     with console.status("scoring the test split"):
         evaluation, is_new = evaluate(model)
-    console.print(evaluation_lines(evaluation, is_new, former), markup=False)
+    console.print(evaluation_lines(evaluation, is_new, former))
     return {"evaluation": {**asdict(evaluation), "is_new": is_new}}
 
 
@@ -130,10 +130,10 @@ def _retrain(
             about = f"training seed {seed}, epoch {epoch}/{epochs}"
             progress.update(task, completed=epoch, description=about)
             if epoch == epochs:
-                console.print(f"seed {seed}: {epochs} epochs trained", markup=False)
+                console.print(f"seed {seed}: {epochs} epochs trained")
 
         done, is_new = retrain(experiment, found, seeds, on_epoch)
-    console.print(retraining_lines(done, is_new), markup=False)
+    console.print(retraining_lines(done, is_new))
     first = done.networks[0]
     return {
         "retraining": {
@@ -152,7 +152,7 @@ def _retrain(
 def _register(model: Model, name: str, console: Console) -> dict[str, Any]:
     registered = register(model, name)
     uri = without_password(model.experiment.mlflow.tracking_uri)
-    console.print(registered_line(registered, uri), markup=False)
+    console.print(registered_line(registered, uri))
     return {"registered": {**asdict(registered), "uri": registered.uri}}
 
 

@@ -100,3 +100,18 @@ def test_reading_makes_no_database_for_mlflow(
     assert result.exit_code == code, result.output
     assert not (folder / "mlflow.db").exists()
     assert ("MLflow does not have" in result.stderr) == (words[-1] == "--evaluate")
+
+
+def test_names_with_brackets_are_printed_as_they_are(folder: Path) -> None:
+    """Rich's markup would swallow them, or end the command with an error."""
+    (folder / "[old]").mkdir()
+    storage = f"sqlite:///{folder}/[old]/optuna.db"
+    words = ["--set", "name=a[/b]", "--set", f"study.storage={storage}"]
+    experiment = make_experiment(folder, "name=a[/b]", f"study.storage={storage}")
+    make_study(experiment, [TRIAL])
+    file = str(folder / "experiment.yaml")
+    result = CliRunner().invoke(app, ["status", file, *words])
+
+    assert result.exit_code == 0, result.output
+    assert "a[/b]: 1 COMPLETE" in result.stdout
+    assert f"optuna-dashboard {storage}" in result.stdout
