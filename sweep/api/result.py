@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from sweep.distributions import nearest
 from sweep.errors import UsageError
 from sweep.experiment import Experiment
-from sweep.plots.figures import draw
+from sweep.plots.figures import draw, plots
 from sweep.plots.spans import Span, spans_of
 from sweep.plots.study_data import StudyData, read_study
 from sweep.runs import TRIAL, RunIds, read_runs, read_trial_runs
@@ -93,14 +93,14 @@ class Result:
         Raises:
             UsageError: if there is none of that name; it names those that there are.
         """
-        figures = self.figures()
-        if name not in figures:
-            close = nearest(name, list(figures))
+        there = plots(self._data, self._spans)
+        if name not in there:
+            close = nearest(name, list(there))
             hint = f" (did you mean {close}?)" if close else ""
             raise UsageError(
-                f"plot: found {name!r}; allowed: {', '.join(figures) or 'none'}{hint}"
+                f"plot: found {name!r}; allowed: {', '.join(there) or 'none'}{hint}"
             )
-        return figures[name]
+        return there[name]()
 
     def _row(self, trial: FrozenTrial) -> dict[str, Any]:
         record = to_record(self.experiment, trial)
