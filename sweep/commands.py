@@ -1,7 +1,6 @@
 """What each command does and prints; imports heavy libraries where they are used."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from sweep.paths import without_password
 from sweep.plan import node_lines, plan_workers
 from sweep.stores import check_stores
 from sweep.trial import StudySummary
+from sweep.words import run_command
 
 
 def run(
@@ -97,9 +97,8 @@ def watch(file: Path, overrides: Sequence[str]) -> int:
     experiment = _load(file, overrides)
     from sweep.live.watch import watch as show
 
-    settings = [word for override in overrides for word in ("--set", override)]
-    again = shlex.join(["python", "-m", "sweep", "run", str(file), *settings])
-    is_complete = show(experiment, Console(highlight=False, markup=False), again)
+    console = Console(highlight=False, markup=False)
+    is_complete = show(experiment, console, run_command(file, overrides))
     return status(file, overrides, as_json=False) if is_complete else 0
 
 

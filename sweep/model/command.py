@@ -29,6 +29,7 @@ from sweep.model.registry import check_name, register
 from sweep.model.retraining import epochs_of, retrain
 from sweep.model.source import open_model
 from sweep.paths import without_password
+from sweep.status import best_json
 from sweep.stores import check_stores
 
 
@@ -49,7 +50,7 @@ class Wishes:
     register: str | None = None
 
     @property
-    def need_network(self) -> bool:
+    def needs_network(self) -> bool:
         """Whether the network is needed, and not the setting alone."""
         return self.evaluate or bool(self.export or self.register)
 
@@ -74,8 +75,8 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
     console = Console(stderr=as_json, highlight=False, markup=False, soft_wrap=True)
     console.print(best_table(experiment, found), soft_wrap=False)
     console.print(place_lines(found))
-    said = _best_json(found)
-    model = bring(experiment, found) if wishes.need_network else None
+    said = {"name": found.name, **best_json(found.trial, found.run_id)}
+    model = bring(experiment, found) if wishes.needs_network else None
     if model is not None and wishes.evaluate:
         said |= _evaluate(model, console)
     if wishes.retrain:
@@ -154,18 +155,6 @@ def _register(model: Model, name: str, console: Console) -> dict[str, Any]:
     uri = without_password(model.experiment.mlflow.tracking_uri)
     console.print(registered_line(registered, uri))
     return {"registered": {**asdict(registered), "uri": registered.uri}}
-
-
-def _best_json(found: Best) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "number": found.trial.number,
-        "value": found.trial.value,
-        "epoch": found.trial.epoch,
-        "hparams": dict(found.trial.hparams),
-        "run_id": found.run_id,
-        "checkpoint_uri": found.checkpoint_uri,
-    }
 
 
 def _prediction_json(prediction: Prediction, top: int) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class Records:
             ModelError: MLflow has none.
             StoreError: It does not answer.
         """
+        assert best.run_id is not None
         with self.reaching(), tempfile.TemporaryDirectory() as folder:
             trained = self._trained(self.client.get_run(best.run_id))
             if not self._artifacts.has(id_of(trained), CHECKPOINT):

@@ -26,7 +26,7 @@ _UNITS, _MISTAKES = 64, 24  # how many are shown
 
 
 @dataclass(frozen=True)
-class Mistake:
+class PicturedMistake:
     """An image that the network is sure of, and wrong.
 
     Attributes:
@@ -59,11 +59,11 @@ class Network:
     units: tuple[str, ...]
     split: str | None = None
     evaluation: Evaluation | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[PicturedMistake, ...] = ()
     lack: str = ""
 
 
-def look(experiment: Experiment) -> Network:
+def read_network(experiment: Experiment) -> Network:
     """Look at the best network; downloads nothing.
 
     Raises:
@@ -117,10 +117,10 @@ def _load_validation(experiment: Experiment, checkpoint: Checkpoint) -> Split:
     return Split(images.transpose(0, 2, 3, 1), data.y_val)
 
 
-def _mistakes(evaluation: Evaluation, images: Images) -> tuple[Mistake, ...]:
+def _mistakes(evaluation: Evaluation, images: Images) -> tuple[PicturedMistake, ...]:
     classes = evaluation.classes
     return tuple(
-        Mistake(
+        PicturedMistake(
             image_picture(images[mistake.image]),
             classes[mistake.label],
             classes[mistake.predicted],
