@@ -33,15 +33,14 @@ class Artifacts:
 
     def put_file(self, run: RunId, name: str, local: Path) -> None:
         """Copy a file that has that name already, but for its folders."""
-        folder = PurePosixPath(name).parent
-        self._of(run).log_artifact(str(local), str(folder) if folder.name else None)
+        self._of(run).log_artifact(str(local), _folder(name))
 
     def has(self, run: RunId, name: str) -> bool:
         """Whether a run has a file of that name."""
-        return name in self.names(run, str(PurePosixPath(name).parent))
+        return name in self.names(run, _folder(name))
 
-    def names(self, run: RunId, folder: str) -> list[str]:
-        """The files in a folder of a run, by their whole names."""
+    def names(self, run: RunId, folder: str | None) -> list[str]:
+        """The files in a folder of a run, by their whole names; None for its root."""
         return [file.path for file in self._of(run).list_artifacts(folder)]
 
     def fetch(self, run: RunId, name: str, folder: str) -> Path:
@@ -55,3 +54,9 @@ class Artifacts:
 
     def _of(self, run: RunId) -> Any:
         return get_artifact_repository(run.artifact_uri, self._tracking_uri)
+
+
+def _folder(name: str) -> str | None:
+    """The folder that a file is in; None for the root, as a server wants it."""
+    folder = PurePosixPath(name).parent
+    return str(folder) if folder.name else None

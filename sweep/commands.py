@@ -1,7 +1,6 @@
 """What each command does and prints; imports heavy libraries where they are used."""
 
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from sweep.paths import without_password
 from sweep.plan import node_lines, plan_workers
 from sweep.stores import check_stores
 from sweep.trial import StudySummary
+from sweep.words import run_command
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
     """
     experiment = _load(file, overrides).extended(extend)
     # one line of JSON is to be the last of standard output, so people's goes elsewhere
-    console = Console(stderr=as_json, highlight=False, quiet=quiet)
+    console = Console(stderr=as_json, highlight=False, markup=False, quiet=quiet)
     interrupt = Interrupt(console.print)
     summary = conduct(experiment, console, interrupt, fresh=fresh)
     print_summary(console, experiment, summary)
@@ -66,7 +66,7 @@ def check(file: Path, overrides: Sequence[str]) -> int:
     address = experiment.ray.address
     nodes = [this_node(local_gpus())] if address == "local" else look_at(address)
     plan = plan_workers(experiment, nodes, summary.done)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(settings_lines(experiment))
     console.print(f"data      {'found' if found else 'NOT FOUND'}: {where}")
     console.print(f"inputs    {inputs_line(experiment)}")
@@ -85,7 +85,7 @@ def status(file: Path, overrides: Sequence[str], as_json: bool) -> int:
         return 0
     from sweep.status import read_status
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     print_summary(console, experiment, read_status(experiment)[0])
     return 0
 
@@ -95,9 +95,8 @@ def watch(file: Path, overrides: Sequence[str]) -> int:
     experiment = _load(file, overrides)
     from sweep.live.watch import watch as show
 
-    settings = [word for override in overrides for word in ("--set", override)]
-    again = shlex.join(["python", "-m", "sweep", "run", str(file), *settings])
-    is_complete = show(experiment, Console(highlight=False), again)
+    console = Console(highlight=False, markup=False)
+    is_complete = show(experiment, console, run_command(file, overrides))
     return status(file, overrides, as_json=False) if is_complete else 0
 
 

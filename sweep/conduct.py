@@ -61,7 +61,7 @@ def conduct(
 def _has_its_trials(experiment: Experiment) -> bool:
     """Whether the study has all the trials that are wanted."""
     if is_missing(storage_address(experiment)):
-        return False
+        return False  # found before Optuna is imported, while Ray has yet to start
     from sweep.summary import count_done
 
     return count_done(experiment) >= experiment.trials

@@ -150,11 +150,6 @@ def log_bytes(folder: Path) -> int | None:
         return None
 
 
-def unsent_bytes(folder: Path) -> int:
-    """How much of the log MLflow does not have yet."""
-    return _events_file(folder).stat().st_size - sent(folder)
-
-
 def _events_file(folder: Path) -> Path:
     return folder / "events.jsonl"
 

@@ -11,7 +11,7 @@ from sweep.paths import EXPERIMENT
 from sweep.provenance import Commit
 from sweep.saved_view import TRIALS, trials_page
 from sweep.trial import State, StudySummary, TrialRecord
-from sweep.words import last_line, short
+from sweep.words import accuracy, last_line, short
 
 OURS = "Searched on"  # how the description of an experiment begins
 _ROWS = 10  # of the table of the best trials
@@ -60,7 +60,7 @@ def trial_note(
     """
     said = f"**{record.state.value}**"
     if record.value is not None:
-        said += f", {record.value:.4f} at epoch {record.epoch}"
+        said += f", {accuracy(record.value)} at epoch {record.epoch}"
     if record.reason is not None:
         said += f", {_plain(last_line(record.reason))}"
     if same_as is not None:
@@ -89,7 +89,7 @@ def _headline(experiment: Experiment, summary: StudySummary) -> str:
     best = summary.best
     if best is None:
         return f"**No trial is complete yet**, {trials}."
-    value = f"accuracy {best.value:.4f}" if best.value is not None else "no value"
+    value = f"accuracy {accuracy(best.value)}" if best.value is not None else "no value"
     at = f"at epoch {best.epoch}"
     return f"**Best: trial {best.number}, validation {value}** {at}, {trials}."
 
@@ -107,7 +107,7 @@ def _table(
     for record in summary.ranking[:_ROWS]:
         name, run_id = f"{record.number:04d}", runs.get(record.number)
         page = f"#/experiments/{experiment_id}/runs/{run_id}"
-        value = "-" if record.value is None else f"{record.value:.4f}"
+        value = accuracy(record.value)
         settings = [short(record.hparams.get(key, "-")) for key in experiment.space]
         link = name if run_id is None else f"[{name}]({page})"
         rows.append([link, record.state.value, value, str(record.epoch), *settings])

@@ -23,7 +23,6 @@ STATE, ATTEMPT, REASON = "sweep.state", "sweep.attempt", "sweep.reason"
 WORKER, LANE, DEVICE = "sweep.worker", "sweep.lane", "sweep.device"
 SAME_AS, REBUILT = "sweep.same_as", "sweep.rebuilt"
 EVALUATED, RETRAINED = "sweep.evaluated_trial", "sweep.retrained_trial"
-SEEDS = "sweep.seeds"
 
 
 @dataclass(frozen=True)
@@ -63,21 +62,20 @@ def read_runs(experiment: Experiment, study: str, best: int | None) -> RunIds:
     return RunIds(experiment_id, _run_id(parent), _run_id(found))
 
 
-def read_trial_runs(experiment: Experiment, runs: RunIds) -> dict[int, str]:
-    """The ids of the runs of a study's trials, by the trials' numbers.
+def read_trial_runs(experiment: Experiment, runs: RunIds) -> list[Run]:
+    """The runs of a study's trials, without changing anything.
 
     Raises:
         StoreError: if MLflow cannot be reached.
     """
-    if runs.experiment_id is None or runs.parent_run_id is None:
-        return {}
+    address = tracking_address(experiment)
+    if runs.experiment_id is None or runs.parent_run_id is None or is_missing(address):
+        return []
     own = f"tags.`{PARENT}` = '{runs.parent_run_id}'"
     try:
-        client = MlflowClient(tracking_address(experiment))
-        found = search(client, runs.experiment_id, own)
+        found = search(MlflowClient(address), runs.experiment_id, own)
         # what was trained anew is below the study, too, but is no trial
-        trials = (run for run in found if TRIAL in run.data.tags)
-        return {int(run.data.tags[TRIAL]): run.info.run_id for run in trials}
+        return [run for run in found if TRIAL in run.data.tags]
     except (MlflowException, DatabaseError, OSError) as error:
         raise cannot_open(experiment.mlflow.tracking_uri, error) from error
 

@@ -24,7 +24,7 @@ from sweep.plan import plan_workers
 from sweep.recorder import Recorder
 from sweep.runner import Loop
 from sweep.study import OptunaStudy
-from sweep.summary import read_summary
+from sweep.summary import count_done
 from sweep.tracking_process import TrackerProcess
 from sweep.trial import StudySummary, TrialSpec
 from sweep.usage import Usage
@@ -58,8 +58,7 @@ def run_sweep(
     Raises:
         SweepError: with a message for people; see errors.py.
     """
-    summary = None if fresh else read_summary(experiment)
-    plan = plan_workers(experiment, nodes, 0 if summary is None else summary.done)
+    plan = plan_workers(experiment, nodes, 0 if fresh else count_done(experiment))
     interrupt.listen()
     with ExitStack() as stack:
         pool = RayPool(plan, Objective, experiment.ray.patience, epoch_cost)

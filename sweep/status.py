@@ -34,11 +34,12 @@ def status_json(
         "experiment_id": runs.experiment_id,
         "parent_run_id": runs.parent_run_id,
         "trials": {state.value: summary.counts[state] for state in State},
-        "best": summary.best and _best_json(summary.best, runs.best_run_id),
+        "best": summary.best and best_json(summary.best, runs.best_run_id),
     }
 
 
-def _best_json(best: TrialRecord, run_id: str | None) -> dict[str, Any]:
+def best_json(best: TrialRecord, run_id: str | None) -> dict[str, Any]:
+    """The best trial in that object."""
     return {
         "number": best.number,
         "value": best.value,

@@ -56,9 +56,9 @@ def reading(url: str) -> Iterator[None]:
     try:
         yield
     except (DatabaseError, StorageInternalError) as error:
-        raise StoreUnavailable(
-            f"{without_password(url)}: {first_line(error)}"
-        ) from error
+        # Optuna's own words are of a commit, whatever went wrong
+        problem = first_line(error.__cause__ or error)
+        raise StoreUnavailable(f"{without_password(url)}: {problem}") from error
 
 
 def find_study(storage: RDBStorage, name: str) -> int | None:

@@ -39,32 +39,49 @@ _ENDINGS = {
 
 
 def read_summary(experiment: Experiment) -> StudySummary | None:
-    """What the storage says of an experiment, without changing it.
+    """What the storage says of an experiment, without changing it; see read_trials.
 
     Returns:
         The summary, or None if the storage holds no such study.
+    """
+    found = read_trials(experiment)
+    return None if found is None else summarise(experiment, *found)
+
+
+def read_trials(experiment: Experiment) -> tuple[list[FrozenTrial], str] | None:
+    """Copy an experiment's study out of its storage, without changing it.
+
+    Returns:
+        All trials, and what tells the study from others of its name; None if the
+        storage holds no such study.
 
     Raises:
-        StoreError: if the storage cannot be read.
+        StoreError: if the storage cannot be opened.
+        StoreUnavailable: if it cannot be read.
     """
+    url = experiment.study.storage
     if is_missing(storage_address(experiment)):
         return None
-    storage = open_storage(experiment.study.storage)
-    study_id = find_study(storage, experiment.name)
-    if study_id is None:
-        return None
-    trials = storage.get_all_trials(study_id)
-    return summarise(experiment, trials, study_key(storage, study_id))
+    storage = open_storage(url)
+    with reading(url):
+        study_id = find_study(storage, experiment.name)
+        if study_id is None:
+            return None
+        return storage.get_all_trials(study_id), study_key(storage, study_id)
 
 
 def count_done(experiment: Experiment) -> int:
-    """How many trials of an experiment are COMPLETE or PRUNED.
+    """How many trials of an experiment are COMPLETE or PRUNED; 0 without a study.
 
     Raises:
-        StoreError: if the storage cannot be read.
+        StoreError: if the storage cannot be opened.
+        StoreUnavailable: if it cannot be read.
     """
-    storage = open_storage(experiment.study.storage)
-    with reading(experiment.study.storage):
+    url = experiment.study.storage
+    if is_missing(storage_address(experiment)):
+        return 0
+    storage = open_storage(url)
+    with reading(url):
         study_id = find_study(storage, experiment.name)
         return 0 if study_id is None else count_trials(storage, study_id, DONE)
 

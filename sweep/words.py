@@ -1,7 +1,9 @@
 """Numbers, times and reasons as people read them. Pure."""
 
+import shlex
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from sweep.trial import HParam, HParams
 
@@ -42,11 +44,24 @@ def time_of_day(time_ms: int) -> str:
     return time.strftime("%H:%M:%S", time.localtime(time_ms / 1000))
 
 
+def run_command(file: Path, overrides: Iterable[str], *more: str) -> str:
+    """What people type, into a shell, to run an experiment.
+
+    Args:
+        file: The YAML.
+        overrides: `dotted.key=value` each.
+        more: Further words.
+    """
+    settings = [word for override in overrides for word in ("--set", override)]
+    words = ["python", "-m", "sweep", "run", str(file), *settings, *more]
+    return shlex.join(words)
+
+
 def printable(text: str) -> str:
     """A text on one line, without what would move a terminal's cursor."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
-def last_line(reason: str) -> str:
+def last_line(reason: str | None) -> str:
     """What a reason says in short: the last line of a traceback says what it was."""
-    return printable(reason.strip().split("\n")[-1])
+    return printable((reason or "").strip().split("\n")[-1]) or "no reason is known"

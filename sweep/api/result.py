@@ -1,6 +1,7 @@
 """What a study has found, as tables and figures."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -12,10 +13,10 @@ from optuna.trial import FrozenTrial
 from sweep.distributions import nearest
 from sweep.errors import UsageError
 from sweep.experiment import Experiment
-from sweep.plots.figures import draw
-from sweep.plots.spans import read_spans
+from sweep.plots.figures import draw, plots
+from sweep.plots.spans import Span, spans_of
 from sweep.plots.study_data import StudyData, read_study
-from sweep.runs import RunIds, read_runs, read_trial_runs
+from sweep.runs import TRIAL, RunIds, read_runs, read_trial_runs
 from sweep.summary import to_record
 from sweep.trial import State, StudySummary, TrialRecord
 
@@ -34,6 +35,8 @@ class Result:
     summary: StudySummary
     runs: RunIds
     _data: StudyData
+    _run_ids: Mapping[int, str]
+    _spans: Sequence[Span]
 
     @classmethod
     def read(cls, experiment: Experiment) -> Self:
@@ -46,7 +49,10 @@ class Result:
         best = data.summary.best
         number = None if best is None else best.number
         runs = read_runs(experiment, data.summary.study, number)
-        return cls(experiment, data.summary, runs, data)
+        trial_runs = read_trial_runs(experiment, runs)
+        ids = {int(run.data.tags[TRIAL]): run.info.run_id for run in trial_runs}
+        spans = spans_of(trial_runs, time.time())
+        return cls(experiment, data.summary, runs, data, ids, spans)
 
     def __repr__(self) -> str:
         counts = ((state.value, self.counts[state]) for state in State)
@@ -72,15 +78,14 @@ class Result:
         Its columns are `state`, `value`, `epoch`, each searched setting by its name,
         `seconds`, `reason` and `run_id`.
         """
-        run_ids = read_trial_runs(self.experiment, self.runs)
-        rows = [self._row(trial, run_ids) for trial in self._data.trials()]
+        rows = [self._row(trial) for trial in self._data.trials()]
         columns = ["state", "value", "epoch", *self.experiment.space]
         columns += ["seconds", "reason", "run_id"]
         return pd.DataFrame(rows, columns=["number", *columns]).set_index("number")
 
     def figures(self) -> dict[str, go.Figure]:
         """Every plot that there is something to show for, by name."""
-        return draw(self._data, read_spans(self.experiment, self.summary.study))
+        return draw(self._data, self._spans)
 
     def plot(self, name: str = "history") -> go.Figure:
         """One plot.
@@ -88,16 +93,16 @@ class Result:
         Raises:
             UsageError: if there is none of that name; it names those that there are.
         """
-        figures = self.figures()
-        if name not in figures:
-            close = nearest(name, list(figures))
+        there = plots(self._data, self._spans)
+        if name not in there:
+            close = nearest(name, list(there))
             hint = f" (did you mean {close}?)" if close else ""
             raise UsageError(
-                f"plot: found {name!r}; allowed: {', '.join(figures) or 'none'}{hint}"
+                f"plot: found {name!r}; allowed: {', '.join(there) or 'none'}{hint}"
             )
-        return figures[name]
+        return there[name]()
 
-    def _row(self, trial: FrozenTrial, run_ids: Mapping[int, str]) -> dict[str, Any]:
+    def _row(self, trial: FrozenTrial) -> dict[str, Any]:
         record = to_record(self.experiment, trial)
         seconds = None if trial.duration is None else trial.duration.total_seconds()
         searched = (key for key in self.experiment.space if key in record.hparams)
@@ -109,5 +114,5 @@ class Result:
             **{key: record.hparams[key] for key in searched},
             "seconds": seconds,
             "reason": record.reason,
-            "run_id": run_ids.get(record.number),
+            "run_id": self._run_ids.get(record.number),
         }

@@ -46,7 +46,11 @@ def run(
         with library_settings():
             wanted = experiment.extended(extend)
             console = Console(
-                stderr=True, highlight=False, quiet=quiet, force_jupyter=False
+                stderr=True,
+                highlight=False,
+                markup=False,
+                quiet=quiet,
+                force_jupyter=False,
             )
             interrupt = Interrupt(console.print)
             conduct(wanted, console, interrupt, fresh=fresh)

@@ -11,7 +11,7 @@ from itertools import count
 from sweep.experiment import Experiment
 from sweep.live.eta import Eta, all_epochs_left, sooner
 from sweep.live.layout import BEST
-from sweep.live.pace import Pace, Span
+from sweep.live.pace import Pace, Stretch
 from sweep.live.picture import Ended, Lane, Picture, Warned
 from sweep.trial import (
     Ending,
@@ -125,7 +125,7 @@ class Board:
         lane.curve[report.epoch] = report.val_accuracy
         if report.worker:
             lane.worker, lane.place = report.worker, report.lane
-        self._epochs.add(Span(time_ms, report.worker, report.seconds))
+        self._epochs.add(Stretch(time_ms, report.worker, report.seconds))
         return True
 
     def _end(self, ended: Ended, time_ms: int) -> bool:
@@ -144,7 +144,7 @@ class Board:
         record = ended.record
         self._finished[record.number] = record.state
         self._counts[record.state] += 1
-        self._trials.add(Span(time_ms))
+        self._trials.add(Stretch(time_ms))
         if record.state is not State.FAIL and ended.said.same_as is None:
             self._epochs_of_ended[lane.epoch] += 1
         if record.value is not None:

@@ -9,7 +9,7 @@ _WINDOW_MS = 5 * 60_000  # what is older is forgotten, but for the last few
 _MOST = 5000  # that are remembered, however many happen in that time
 
 
-class Span(NamedTuple):
+class Stretch(NamedTuple):
     """What a worker did up to some moment.
 
     Attributes:
@@ -48,9 +48,9 @@ class Pace:
                 needs more than five minutes to have a rate.
         """
         self._start_ms, self._least = began_ms, least
-        self._recent: deque[Span] = deque()
+        self._recent: deque[Stretch] = deque()
 
-    def add(self, span: Span) -> None:
+    def add(self, span: Stretch) -> None:
         """Count one more."""
         if span.end_ms < self._start_ms:
             return
@@ -72,20 +72,22 @@ class Pace:
 
     def use(self, now_ms: int) -> Use | None:
         """How workers spent their time lately; None if nothing is known of it."""
-        by_worker: dict[str, list[Span]] = defaultdict(list)
+        by_worker: dict[str, list[Stretch]] = defaultdict(list)
         for span in self._recent:
             if span.worker:
                 by_worker[span.worker].append(span)
         return _use(by_worker, self._start_ms, now_ms)
 
 
-def _use(by_worker: Mapping[str, list[Span]], start_ms: int, now_ms: int) -> Use | None:
+def _use(
+    by_worker: Mapping[str, list[Stretch]], start_ms: int, now_ms: int
+) -> Use | None:
     busy = sum(_busy_ms(spans, start_ms) for spans in by_worker.values())
     there = sum(_known_ms(spans, start_ms, now_ms) for spans in by_worker.values())
     return Use(len(by_worker), min(1.0, busy / there)) if there > 0 else None
 
 
-def _busy_ms(spans: Iterable[Span], start_ms: int) -> float:
+def _busy_ms(spans: Iterable[Stretch], start_ms: int) -> float:
     """Time in which a worker did anything; lanes of a pack train at the same time."""
     busy, done_ms = 0.0, float(start_ms)
     for span in sorted(spans):
@@ -95,7 +97,7 @@ def _busy_ms(spans: Iterable[Span], start_ms: int) -> float:
     return busy
 
 
-def _known_ms(spans: list[Span], start_ms: int, now_ms: int) -> float:
+def _known_ms(spans: list[Stretch], start_ms: int, now_ms: int) -> float:
     """Time of which it is known what a worker did.
 
     It is silent during an epoch. If it is for more than two, it has nothing to do.

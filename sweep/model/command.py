@@ -29,6 +29,7 @@ from sweep.model.registry import check_name, register
 from sweep.model.retraining import epochs_of, retrain
 from sweep.model.source import open_model
 from sweep.paths import without_password
+from sweep.status import best_json
 from sweep.stores import check_stores
 
 
@@ -49,7 +50,7 @@ class Wishes:
     register: str | None = None
 
     @property
-    def need_network(self) -> bool:
+    def needs_network(self) -> bool:
         """Whether the network is needed, and not the setting alone."""
         return self.evaluate or bool(self.export or self.register)
 
@@ -71,18 +72,18 @@ def best(file: Path, overrides: Sequence[str], as_json: bool, wishes: Wishes) ->
         check_name(wishes.register)
     found = find_best(experiment)
     # JSON is to be all of standard output, so what people read goes elsewhere
-    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, highlight=False, markup=False, soft_wrap=True)
     console.print(best_table(experiment, found), soft_wrap=False)
-    console.print(place_lines(found), markup=False)
-    said = _best_json(found)
-    model = bring(experiment, found) if wishes.need_network else None
+    console.print(place_lines(found))
+    said = {"name": found.name, **best_json(found.trial, found.run_id)}
+    model = bring(experiment, found) if wishes.needs_network else None
     if model is not None and wishes.evaluate:
         said |= _evaluate(model, console)
     if wishes.retrain:
         said |= _retrain(experiment, found, wishes.retrain, console)
     if model is not None and wishes.export is not None:
         files = export(model, wishes.export)
-        console.print(export_line(files), markup=False)
+        console.print(export_line(files))
         said["export"] = [str(file) for file in files]
     if model is not None and wishes.register is not None:
         said |= _register(model, wishes.register, console)
@@ -112,10 +113,10 @@ def predict(
 
 
 def _evaluate(model: Model, console: Console) -> dict[str, Any]:
-    former = recorded_evaluation(model.experiment)
+    former = recorded_evaluation(model.experiment, model.best)
     with console.status("scoring the test split"):
         evaluation, is_new = evaluate(model)
-    console.print(evaluation_lines(evaluation, is_new, former), markup=False)
+    console.print(evaluation_lines(evaluation, is_new, former))
     return {"evaluation": {**asdict(evaluation), "is_new": is_new}}
 
 
@@ -124,37 +125,36 @@ def _retrain(
 ) -> dict[str, Any]:
     epochs = epochs_of(experiment, found)
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("training", total=seeds * epochs)
+        task = progress.add_task("training", total=epochs)
 
         def on_epoch(seed: int, epoch: int) -> None:
             about = f"training seed {seed}, epoch {epoch}/{epochs}"
-            progress.update(task, advance=1, description=about)
+            progress.update(task, completed=epoch, description=about)
             if epoch == epochs:
-                console.print(f"seed {seed}: {epochs} epochs trained", markup=False)
+                console.print(f"seed {seed}: {epochs} epochs trained")
 
         done, is_new = retrain(experiment, found, seeds, on_epoch)
-    console.print(retraining_lines(done, is_new), markup=False)
-    figures = {"mean": done.mean, "std": done.deviation, "is_new": is_new}
-    return {"retraining": {**asdict(done), **figures}}
+    console.print(retraining_lines(done, is_new))
+    first = done.networks[0]
+    return {
+        "retraining": {
+            "trial": first.trial,
+            "epochs": first.epochs,
+            "images": first.images,
+            "seeds": [network.seed for network in done.networks],
+            "accuracies": done.accuracies,
+            "mean": done.mean,
+            "std": done.deviation,
+            "is_new": is_new,
+        }
+    }
 
 
 def _register(model: Model, name: str, console: Console) -> dict[str, Any]:
     registered = register(model, name)
     uri = without_password(model.experiment.mlflow.tracking_uri)
-    console.print(registered_line(registered, uri), markup=False)
+    console.print(registered_line(registered, uri))
     return {"registered": {**asdict(registered), "uri": registered.uri}}
-
-
-def _best_json(found: Best) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "number": found.trial.number,
-        "value": found.trial.value,
-        "epoch": found.trial.epoch,
-        "hparams": dict(found.trial.hparams),
-        "run_id": found.run_id,
-        "checkpoint_uri": found.checkpoint_uri,
-    }
 
 
 def _prediction_json(prediction: Prediction, top: int) -> dict[str, Any]:

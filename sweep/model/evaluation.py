@@ -13,7 +13,7 @@ from sweep.checkpoint import Checkpoint
 from sweep.data import load_images, no_test_split
 from sweep.errors import DataError
 from sweep.experiment import Experiment
-from sweep.model.best import Best, find_best
+from sweep.model.best import Best
 from sweep.model.network import Model, score
 from sweep.model.records import Record, Records
 from sweep.paths import EVALUATION
@@ -78,7 +78,7 @@ def evaluate(model: Model) -> tuple[Evaluation, bool]:
         StoreError: A store cannot be read or written.
     """
     best, records = model.best, Records(model.experiment)
-    known = _recorded(records, best)
+    known = recorded_evaluation(model.experiment, best)
     if known is not None and known.trial == best.trial.number:
         return known, False
     test = load_test(model.experiment, model.checkpoint)
@@ -90,14 +90,24 @@ def evaluate(model: Model) -> tuple[Evaluation, bool]:
     return evaluation, True
 
 
-def recorded_evaluation(experiment: Experiment) -> Evaluation | None:
+def recorded_evaluation(experiment: Experiment, best: Best) -> Evaluation | None:
     """The latest evaluation in MLflow; its trial need not be the best one any more.
 
+    Args:
+        experiment: Whose study it is.
+        best: Its best trial, which says where the study is in MLflow.
+
     Raises:
-        ModelError: There is no best trial, or MLflow has nothing of the study.
-        StoreError: A store cannot be read.
+        ModelError: MLflow has nothing of the study.
+        StoreError: It cannot be read.
     """
-    return _recorded(Records(experiment), find_best(experiment))
+    records = Records(experiment)
+    parent = records.parent(best)
+    content = records.read(parent, EVALUATION)
+    # the tag is written last: without it, something went wrong in between
+    if content is None or parent.data.tags.get(EVALUATED) != str(content["trial"]):
+        return None
+    return _from_json(content)
 
 
 def load_test(experiment: Experiment, checkpoint: Checkpoint) -> Split:
@@ -110,15 +120,30 @@ def load_test(experiment: Experiment, checkpoint: Checkpoint) -> Split:
     if dataset.test is None:
         raise no_test_split(experiment)
     _, rows, columns, channels = dataset.test.images.shape
-    found = dataset.classes, (channels, rows, columns)
-    known = checkpoint.info.classes, checkpoint.info.image_shape
-    if found != known:
-        raise DataError(
-            f"data: found images {found[1]} of {len(found[0])} classes; trial "
-            f"{checkpoint.info.number} was trained on images {known[1]} of the classes "
-            f"{', '.join(known[0])}"
-        )
+    check_images(checkpoint, dataset.classes, (channels, rows, columns))
     return dataset.test
+
+
+def check_images(
+    checkpoint: Checkpoint, classes: tuple[str, ...], image_shape: tuple[int, ...]
+) -> None:
+    """Find out whether images are of the kind that a checkpoint was trained on.
+
+    Args:
+        checkpoint: The network.
+        classes: The class names.
+        image_shape: Of each image: channels, rows, columns.
+
+    Raises:
+        DataError: Its classes or sizes are other ones.
+    """
+    info = checkpoint.info
+    if (classes, image_shape) != (info.classes, info.image_shape):
+        raise DataError(
+            f"data: found images {image_shape} of {len(classes)} classes; trial "
+            f"{info.number} was trained on images {info.image_shape} of the classes "
+            f"{', '.join(info.classes)}"
+        )
 
 
 def evaluate_checkpoint(checkpoint: Checkpoint, test: Split, trial: int) -> Evaluation:
@@ -152,15 +177,6 @@ def _mistakes(scores: Tensor, labels: Tensor) -> tuple[Mistake, ...]:
     columns = (surest, labels[surest], predicted[surest], probability[surest])
     rows = zip(*(column[:_MISTAKES].tolist() for column in columns), strict=True)
     return tuple(Mistake(*row) for row in rows)
-
-
-def _recorded(records: Records, best: Best) -> Evaluation | None:
-    parent = records.parent(best)
-    content = records.read(parent, EVALUATION)
-    # the tag is written last: without it, something went wrong in between
-    if content is None or parent.data.tags.get(EVALUATED) != str(content["trial"]):
-        return None
-    return _from_json(content)
 
 
 def _from_json(content: Mapping[str, Any]) -> Evaluation:

@@ -67,7 +67,7 @@ def export(model: Model, folder: Path) -> tuple[Path, ...]:
 def describe(model: Model) -> dict[str, Any]:
     """What `model.json` says."""
     best, info, data = model.best, model.checkpoint.info, model.experiment.data
-    evaluation = recorded_evaluation(model.experiment)
+    evaluation = recorded_evaluation(model.experiment, best)
     is_its = evaluation is not None and evaluation.trial == best.trial.number
     channels, rows, columns = info.image_shape
     return {

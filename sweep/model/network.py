@@ -13,7 +13,7 @@ from fcnet import FullyConnectedNet, Preprocess
 from sweep.checkpoint import Checkpoint
 from sweep.experiment import Experiment
 from sweep.model.best import Best, find_best
-from sweep.model.records import Records
+from sweep.model.records import Records, missing
 
 _BATCH = 1000  # images scored at once; bounds the memory, not the result
 
@@ -45,6 +45,8 @@ def best_model(experiment: Experiment) -> Model:
 
 def bring(experiment: Experiment, best: Best) -> Model:
     """Bring the network of what was found to be the best trial; see best_model."""
+    if best.run_id is None:
+        raise missing(best, f"the run of trial {best.trial.number}")
     return Model(experiment, best, Records(experiment).checkpoint(best))
 
 

@@ -65,12 +65,13 @@ def retraining_lines(done: Retraining, is_new: bool) -> str:
     """What the best setting reaches with new seeds."""
     each = ", ".join(f"{accuracy:.4f}" for accuracy in done.accuracies)
     spread = "" if done.deviation is None else f" ± {done.deviation:.4f}"
+    first, last = done.networks[0], done.networks[-1]
     when = (
-        "recorded" if is_new else f"recorded {_when(done.time_ms)}, not trained again"
+        "recorded" if is_new else f"recorded {_when(last.time_ms)}, not trained again"
     )
     return (
-        f"trained anew on {done.images} images, {done.epochs} epochs, seeds "
-        f"{done.seeds[0]} to {done.seeds[-1]}: test accuracy {done.mean:.4f}{spread} "
+        f"trained anew on {first.images} images, {first.epochs} epochs, seeds "
+        f"{first.seed} to {last.seed}: test accuracy {done.mean:.4f}{spread} "
         f"({each}); {when}"
     )
 

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from sweep.artifacts import Artifacts
 from sweep.checkpoint import Checkpoint, read_checkpoint
 from sweep.databases import DatabaseError, tune_sqlite
-from sweep.errors import ModelError
+from sweep.errors import ModelError, StoreError
 from sweep.experiment import Experiment
 from sweep.model.best import Best
 from sweep.paths import CHECKPOINT
@@ -29,7 +29,7 @@ from sweep.runs import (
     id_of,
     search,
 )
-from sweep.stores import tracking_address
+from sweep.stores import is_missing, tracking_address
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,19 @@ class Records:
     """A study's runs in MLflow, beyond what its sweep writes there."""
 
     def __init__(self, experiment: Experiment) -> None:
-        """Open the store.
+        """Open the store; makes none.
 
         Raises:
-            StoreError: MLflow cannot open it.
+            StoreError: There is none, or MLflow cannot open it.
         """
         tune_sqlite()
         self._uri = experiment.mlflow.tracking_uri
         address = tracking_address(experiment)
+        if is_missing(address):
+            raise StoreError(
+                f"mlflow.tracking_uri: found {self._uri}: no such file; what to do: "
+                "run the experiment first, from the same folder"
+            )
         with self.reaching():
             self.client = MlflowClient(address, registry_uri=address)
         self._artifacts = Artifacts(address)
@@ -83,23 +88,22 @@ class Records:
             StoreError: It does not answer.
         """
         if best.parent_run_id is None:
-            raise _missing(best, "the study's run")
+            raise missing(best, "the study's run")
         with self.reaching():
             return self.client.get_run(best.parent_run_id)
 
     def checkpoint(self, best: Best) -> Checkpoint:
-        """The best trial's checkpoint.
+        """The checkpoint of the best trial, which has a run.
 
         Raises:
             ModelError: MLflow has none.
             StoreError: It does not answer.
         """
-        if best.run_id is None:
-            raise _missing(best, f"the run of trial {best.trial.number}")
+        assert best.run_id is not None
         with self.reaching(), tempfile.TemporaryDirectory() as folder:
             trained = self._trained(self.client.get_run(best.run_id))
             if not self._artifacts.has(id_of(trained), CHECKPOINT):
-                raise _missing(best, f"the checkpoint of trial {best.trial.number}")
+                raise missing(best, f"the checkpoint of trial {best.trial.number}")
             path = self._artifacts.fetch(id_of(trained), CHECKPOINT, folder)
             return read_checkpoint(path)
 
@@ -121,13 +125,13 @@ class Records:
             self._artifacts.put_text(id_of(run), record.artifact, text + "\n")
             self.client.log_batch(run.info.run_id, metrics, params, tags)
 
-    def find_nested(self, best: Best, tags: Mapping[str, str]) -> Run | None:
-        """The latest run below the study's that has these tags; None for none."""
+    def nested(self, best: Best, tags: Mapping[str, str]) -> list[Run]:
+        """The runs below the study's that have these tags."""
         parent = self.parent(best)
         wanted = {PARENT: parent.info.run_id, **tags}
         own = " and ".join(f"tags.`{key}` = '{text}'" for key, text in wanted.items())
         with self.reaching():
-            return next(search(self.client, parent.info.experiment_id, own), None)
+            return list(search(self.client, parent.info.experiment_id, own))
 
     def write_nested(self, best: Best, name: str, record: Record) -> None:
         """Keep a record as a run of its own below the study's, and end that run."""
@@ -153,7 +157,8 @@ class Records:
         return find_child(self.client, *of) or run
 
 
-def _missing(best: Best, what: str) -> ModelError:
+def missing(best: Best, what: str) -> ModelError:
+    """The error for something of a study that MLflow does not have."""
     return ModelError(
         f"{best.name}: MLflow does not have {what}; what to do: if the sweep runs, "
         "wait a moment; else run it again, which sends what is not sent yet"

@@ -2,9 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
@@ -18,10 +17,32 @@ from sweep.model.best import Best
 from sweep.model.records import Record, Records
 from sweep.objective import local_gpus
 from sweep.paths import RETRAINING
-from sweep.runs import KIND, RETRAINED, SEEDS
+from sweep.runs import KIND, RETRAINED
 from sweep.trial import TrialSpec
 
 OnEpoch = Callable[[int, int], None]
+_KIND = "retraining"  # what such a run is tagged as
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network of the best setting, trained anew.
+
+    Attributes:
+        trial: The number of the trial whose setting it is.
+        seed: Of its draws, not the study's.
+        epochs: Epochs that it was trained.
+        images: Number of images that it was trained on.
+        accuracy: Share of right answers on the test split.
+        time_ms: When it was done, in milliseconds since 1970.
+    """
+
+    trial: int
+    seed: int
+    epochs: int
+    images: int
+    accuracy: float
+    time_ms: int
 
 
 @dataclass(frozen=True)
@@ -29,20 +50,15 @@ class Retraining:
     """What the best setting reaches on the test split, trained anew.
 
     Attributes:
-        trial: The number of the trial whose setting it is.
-        epochs: Epochs that each network was trained.
-        images: Number of images that it was trained on.
-        seeds: Of the networks' draws, none of them the study's.
-        accuracies: Share of right answers on the test split, for each seed.
-        time_ms: When it was done, in milliseconds since 1970.
+        networks: One for each seed, in the order of the seeds; at least one.
     """
 
-    trial: int
-    epochs: int
-    images: int
-    seeds: tuple[int, ...]
-    accuracies: tuple[float, ...]
-    time_ms: int
+    networks: tuple[Trained, ...]
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Share of right answers on the test split, for each seed."""
+        return tuple(network.accuracy for network in self.networks)
 
     @property
     def mean(self) -> float:
@@ -71,9 +87,10 @@ def epochs_of(experiment: Experiment, best: Best) -> int:
 def retrain(
     experiment: Experiment, best: Best, seeds: int, on_epoch: OnEpoch
 ) -> tuple[Retraining, bool]:
-    """Train the best setting with new seeds, unless that was done before.
+    """Train the best setting with new seeds, but for those that were done before.
 
-    All draws come from the seeds, so another time would give the same networks.
+    All draws come from the seeds, so another time would give the same networks. Each is
+    recorded as soon as it is trained.
 
     Args:
         experiment: Whose best trial it is.
@@ -82,36 +99,51 @@ def retrain(
         on_epoch: Called after each epoch with the seed and the epoch, from 1.
 
     Returns:
-        What they reach, and whether it is new.
+        What they reach, and whether any of it is new.
 
     Raises:
         DataError: The images are missing, or there is no test split.
-        SweepFailed: A network diverged.
+        SweepFailed: A network diverged; those before it are recorded.
         StoreError: MLflow cannot be read or written.
     """
-    records, number = Records(experiment), best.trial.number
-    tags = {KIND: "retraining", RETRAINED: str(number), SEEDS: str(seeds)}
-    run = records.find_nested(best, tags)
-    content = None if run is None else records.read(run, RETRAINING)
-    if content is not None:
-        return _from_json(content), False
-    data, first = load_whole(experiment), experiment.study.seed + 1
-    chosen, epochs = tuple(range(first, first + seeds)), epochs_of(experiment, best)
-    done = Retraining(
-        trial=number,
-        epochs=epochs,
-        images=len(data.y_train),
-        seeds=chosen,
-        accuracies=tuple(_train(data, best, seed, epochs, on_epoch) for seed in chosen),
-        time_ms=int(time.time() * 1000),
+    records, first = Records(experiment), experiment.study.seed + 1
+    done, chosen = _recorded(records, best), range(first, first + seeds)
+    missing = [seed for seed in chosen if seed not in done]
+    if missing:
+        data, epochs = load_whole(experiment), epochs_of(experiment, best)
+        for seed in missing:
+            done[seed] = _train(data, best, seed, epochs, on_epoch)
+            _write(records, best, done[seed])
+    return Retraining(tuple(done[seed] for seed in chosen)), bool(missing)
+
+
+def _recorded(records: Records, best: Best) -> dict[int, Trained]:
+    """What MLflow has, by seed."""
+    tags = {KIND: _KIND, RETRAINED: str(best.trial.number)}
+    contents = (records.read(run, RETRAINING) for run in records.nested(best, tags))
+    return {content["seed"]: Trained(**content) for content in contents}
+
+
+def _write(records: Records, best: Best, done: Trained) -> None:
+    record = Record(
+        RETRAINING,
+        asdict(done),
+        metrics=(("test_accuracy", done.epochs, done.accuracy),),
+        tags={KIND: _KIND, RETRAINED: str(done.trial)},
+        params={
+            **best.trial.hparams,
+            "seed": done.seed,
+            "epochs": done.epochs,
+            "images": done.images,
+        },
     )
-    record = Record(RETRAINING, asdict(done), _metrics(done), tags, _params(done, best))
-    records.write_nested(best, f"retraining-{number:04d}", record)
-    return done, True
+    records.write_nested(best, f"retraining-{done.trial:04d}-{done.seed}", record)
 
 
-def _train(data: Data, best: Best, seed: int, epochs: int, on_epoch: OnEpoch) -> float:
-    """Train one network; returns its accuracy on the test split."""
+def _train(
+    data: Data, best: Best, seed: int, epochs: int, on_epoch: OnEpoch
+) -> Trained:
+    """Train one network."""
     device = "cuda" if local_gpus() else "cpu"
     X, y, X_test, y_test = (
         torch.from_numpy(array).to(device)
@@ -127,30 +159,20 @@ def _train(data: Data, best: Best, seed: int, epochs: int, on_epoch: OnEpoch) ->
             on_epoch(seed, epoch)
     except Diverged as error:
         raise SweepFailed(
-            f"trial {best.trial.number} trained anew with seed {seed}: {error}"
+            f"trial {best.trial.number} trained anew with seed {seed}: {error}; what "
+            "was trained before is recorded"
         ) from error
-    return solver.check_accuracy(X_test, y_test)
+    return Trained(
+        trial=best.trial.number,
+        seed=seed,
+        epochs=epochs,
+        images=len(data.y_train),
+        accuracy=solver.check_accuracy(X_test, y_test),
+        time_ms=int(time.time() * 1000),
+    )
 
 
 def _preprocess(data: Data, device: str) -> Preprocess:
     scale, shift = torch.from_numpy(data.scale), torch.from_numpy(data.shift)
     preprocess = Preprocess(scale, shift, data.image_shape, data.flip)
     return preprocess.to(device, torch.float32)
-
-
-def _metrics(done: Retraining) -> tuple[tuple[str, int, float], ...]:
-    each = zip(done.seeds, done.accuracies, strict=True)
-    points = [("test_accuracy", seed, accuracy) for seed, accuracy in each]
-    points.append(("test_accuracy_mean", 0, done.mean))
-    if done.deviation is not None:
-        points.append(("test_accuracy_std", 0, done.deviation))
-    return tuple(points)
-
-
-def _params(done: Retraining, best: Best) -> Mapping[str, Any]:
-    return {**best.trial.hparams, "epochs": done.epochs, "images": done.images}
-
-
-def _from_json(content: Mapping[str, Any]) -> Retraining:
-    lists = {key: tuple(content[key]) for key in ("seeds", "accuracies")}
-    return Retraining(**{**content, **lists})

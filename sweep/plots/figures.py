@@ -1,6 +1,7 @@
 """All plots of a study as plotly figures, by name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import combinations
 
 import plotly.graph_objects as go
@@ -17,6 +18,7 @@ from sweep.plots.timeline import timeline
 from sweep.trial import State
 
 SLICE, CONTOUR = "slice_", "contour_"
+Plot = Callable[[], go.Figure]
 _MOST_IN_CONTOURS = 3  # settings, the most important ones
 
 
@@ -36,29 +38,35 @@ def figures(experiment: Experiment) -> dict[str, go.Figure]:
 
 def draw(data: StudyData, spans: Sequence[Span]) -> dict[str, go.Figure]:
     """Draw what there is to show; see `figures`."""
-    drawn = dict(_plots(data, spans))
-    for figure in drawn.values():
-        figure.update_layout(template=template("light"))
-    return drawn
+    return {name: plot() for name, plot in plots(data, spans).items()}
 
 
-def _plots(data: StudyData, spans: Sequence[Span]) -> Iterator[tuple[str, go.Figure]]:
+def plots(data: StudyData, spans: Sequence[Span]) -> dict[str, Plot]:
+    """What there is to show, each drawn when it is called; see `figures`."""
+    return {name: partial(_styled, plot) for name, plot in _plots(data, spans)}
+
+
+def _styled(plot: Plot) -> go.Figure:
+    return plot().update_layout(template=template("light"))
+
+
+def _plots(data: StudyData, spans: Sequence[Span]) -> Iterator[tuple[str, Plot]]:
     if data.valued():
-        yield "history", history(data)
+        yield "history", partial(history, data)
     if any(trial.intermediate_values for trial in data.trials()):
-        yield "learning_curves", learning_curves(data)
+        yield "learning_curves", partial(learning_curves, data)
     ranked = data.weights()
     if ranked:
-        yield "importances", importances(data)
+        yield "importances", partial(importances, data)
     if data.searched and data.valued():
-        yield "parallel_coordinates", parallel_coordinates(data)
+        yield "parallel_coordinates", partial(parallel_coordinates, data)
     complete = [trial.params.keys() for trial in data.valued(State.COMPLETE)]
     for name in data.searched:
         if any(name in names for names in complete):
-            yield f"{SLICE}{name}", slice_of(data, name)
+            yield f"{SLICE}{name}", partial(slice_of, data, name)
     numbers = [name for name in ranked or data.searched if name in data.numbers]
     for x, y in combinations(numbers[:_MOST_IN_CONTOURS], 2):
         if any({x, y} <= names for names in complete):
-            yield f"{CONTOUR}{x}_{y}", contour(data, x, y)
+            yield f"{CONTOUR}{x}_{y}", partial(contour, data, x, y)
     if spans:
-        yield "timeline", timeline(spans)
+        yield "timeline", partial(timeline, spans)

@@ -5,22 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
-from sweep.databases import DatabaseError
 from sweep.experiment import Experiment
-from sweep.runs import (
-    LANE,
-    PARENT,
-    STATE,
-    TRIAL,
-    WORKER,
-    cannot_open,
-    read_runs,
-    search,
-)
-from sweep.stores import tracking_address
+from sweep.runs import LANE, STATE, TRIAL, WORKER, read_runs, read_trial_runs
 from sweep.trial import State
 
 _PAUSE_S = 60.0  # in which nothing ran: no part of the sweep
@@ -78,24 +65,20 @@ def read_spans(experiment: Experiment, study: str) -> list[Span]:
     Raises:
         StoreError: if MLflow cannot be reached.
     """
-    ids = read_runs(experiment, study, None)
-    if ids.experiment_id is None or ids.parent_run_id is None:
-        return []
-    try:
-        client = MlflowClient(tracking_address(experiment))
-        own = f"tags.`{PARENT}` = '{ids.parent_run_id}'"
-        runs = list(search(client, ids.experiment_id, own))
-    except (MlflowException, DatabaseError, OSError) as error:
-        raise cannot_open(experiment.mlflow.tracking_uri, error) from error
-    return without_pauses(spans_of(runs, time.time()))
+    runs = read_trial_runs(experiment, read_runs(experiment, study, None))
+    return spans_of(runs, time.time())
 
 
 def spans_of(runs: Iterable[Run], now_s: float) -> list[Span]:
-    """The spans of trials' runs, in seconds since 1970."""
+    """The spans of trials' runs.
+
+    Args:
+        runs: Of trials.
+        now_s: The time, in seconds since 1970, for those that have not ended.
+    """
     spans = []
     for run in runs:
         tags, info = run.data.tags, run.info
-        # what was trained anew is below the study, too, but is no trial
         if not tags.get(WORKER) or State(tags[STATE]) is State.WAITING:
             continue
         ended = now_s if info.end_time is None else info.end_time / 1000
@@ -104,7 +87,8 @@ def spans_of(runs: Iterable[Run], now_s: float) -> list[Span]:
         place = tags[WORKER], int(tags[LANE])
         state = State(tags[STATE])
         spans.append(Span(int(tags[TRIAL]), state, *place, began, ended))
-    return sorted(spans, key=lambda span: (span.began_s, span.number))
+    spans.sort(key=lambda span: (span.began_s, span.number))
+    return without_pauses(spans)
 
 
 def without_pauses(spans: Sequence[Span]) -> list[Span]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -10,9 +11,7 @@ from optuna.trial import FrozenTrial
 from sweep.errors import StoreError
 from sweep.experiment import Experiment
 from sweep.paths import without_password
-from sweep.storage import find_study, open_storage, study_key
-from sweep.stores import is_missing, storage_address
-from sweep.summary import summarise
+from sweep.summary import read_trials, summarise
 from sweep.trial import State, StudySummary
 
 _DONE = (State.COMPLETE, State.PRUNED)
@@ -47,7 +46,7 @@ class StudyData:
         best = self.summary.best
         return None if best is None else self.trials()[best.number]
 
-    @property
+    @cached_property
     def searched(self) -> list[str]:
         """The settings that trials differ in, in the order of the YAML."""
         seen = {name for trial in self.trials() for name in trial.params}
@@ -64,38 +63,35 @@ class StudyData:
             return {}
         return optuna.importance.get_param_importances(self.study)
 
-    @property
+    @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         """What each searched setting was drawn from."""
         trials = self.trials()
         return {name: d for t in trials for name, d in t.distributions.items()}
 
-    @property
+    @cached_property
     def numbers(self) -> list[str]:
         """The searched settings that are numbers."""
-        of = self.distributions
-        choices = (n for n in of if isinstance(of[n], CategoricalDistribution))
-        return [name for name in self.searched if name not in set(choices)]
+        drawn = self.distributions.items()
+        choices = {n for n, d in drawn if isinstance(d, CategoricalDistribution)}
+        return [name for name in self.searched if name not in choices]
 
 
 def read_study(experiment: Experiment) -> StudyData:
     """Copy an experiment's study.
 
     Raises:
-        StoreError: if there is none, or the storage cannot be read.
+        StoreError: if there is none, or the storage cannot be opened.
+        StoreUnavailable: if it cannot be read.
     """
-    url = experiment.study.storage
-    is_there = not is_missing(storage_address(experiment))
-    storage = open_storage(url) if is_there else None
-    study_id = None if storage is None else find_study(storage, experiment.name)
-    if storage is None or study_id is None:
+    found = read_trials(experiment)
+    if found is None:
         raise StoreError(
-            f"study.storage: {without_password(url)} holds no study named "
-            f"{experiment.name!r}; what to do: run the experiment first, from the same "
-            "folder and with the same --set"
+            f"study.storage: {without_password(experiment.study.storage)} holds no "
+            f"study named {experiment.name!r}; what to do: run the experiment first, "
+            "from the same folder and with the same --set"
         )
-    trials = storage.get_all_trials(study_id)
-    return study_data(experiment, trials, study_key(storage, study_id))
+    return study_data(experiment, *found)
 
 
 def study_data(

@@ -14,12 +14,13 @@ from sweep.plots.confusion import confusion_matrix
 from sweep.plots.figures import draw
 from sweep.plots.spans import Busy, busy, read_spans
 from sweep.plots.study_data import StudyData, read_study
-from sweep.report.network import Network, look
+from sweep.report.network import Network, read_network
 from sweep.report.origin import Origin, read_origin
 from sweep.space import Distribution
 from sweep.summary import to_record
 from sweep.trial import HParam, State, TrialRecord
 from sweep.verdict import DIVERGED
+from sweep.words import last_line
 
 _BEST = 10  # trials in the table
 
@@ -42,7 +43,7 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Trouble:
     """Trials that ended badly, all for the same reason.
 
     Attributes:
@@ -91,7 +92,7 @@ class Contents:
     constants: Mapping[str, HParam]
     figures: Mapping[str, go.Figure]
     busy: tuple[Busy, ...]
-    endings: tuple[Ended, ...]
+    endings: tuple[Trouble, ...]
     network: Network | None
     no_network: str
     origin: Origin
@@ -147,7 +148,7 @@ def gather(experiment: Experiment, file: Path, overrides: Sequence[str]) -> Cont
 
 def _network(experiment: Experiment) -> tuple[Network | None, str]:
     try:
-        return look(experiment), ""
+        return read_network(experiment), ""
     except ModelError as error:
         return None, str(error)
 
@@ -176,20 +177,17 @@ def _constants(experiment: Experiment) -> dict[str, HParam]:
     }
 
 
-def _endings(data: StudyData) -> tuple[Ended, ...]:
+def _endings(data: StudyData) -> tuple[Trouble, ...]:
     """Those that failed, and those that diverged, the most frequent reasons first."""
     records = [to_record(data.experiment, trial) for trial in data.trials()]
     bad = [r for r in records if r.state is State.FAIL or r.reason == DIVERGED]
-    by_reason = Counter((record.state, _last_line(record.reason)) for record in bad)
+    by_reason = Counter((record.state, last_line(record.reason)) for record in bad)
     endings = []
     for (state, line), _ in by_reason.most_common():
-        own = [r for r in bad if (r.state, _last_line(r.reason)) == (state, line)]
+        own = [r for r in bad if (r.state, last_line(r.reason)) == (state, line)]
         details = (own[0].reason or "").strip()
         numbers = tuple(record.number for record in own)
-        endings.append(Ended(state, line, "" if details == line else details, numbers))
+        endings.append(
+            Trouble(state, line, "" if details == line else details, numbers)
+        )
     return tuple(endings)
-
-
-def _last_line(reason: str | None) -> str:
-    lines = (reason or "").strip().splitlines()
-    return lines[-1].strip() if lines else "no reason is known"

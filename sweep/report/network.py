@@ -14,18 +14,19 @@ from sweep.experiment import Experiment
 from sweep.model.best import find_best
 from sweep.model.evaluation import (
     Evaluation,
+    check_images,
     evaluate_checkpoint,
     load_test,
     recorded_evaluation,
 )
-from sweep.model.records import Records
+from sweep.model.network import bring
 from sweep.report.pictures import image_picture, unit_picture
 
 _UNITS, _MISTAKES = 64, 24  # how many are shown
 
 
 @dataclass(frozen=True)
-class Mistake:
+class PicturedMistake:
     """An image that the network is sure of, and wrong.
 
     Attributes:
@@ -58,11 +59,11 @@ class Network:
     units: tuple[str, ...]
     split: str | None = None
     evaluation: Evaluation | None = None
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[PicturedMistake, ...] = ()
     lack: str = ""
 
 
-def look(experiment: Experiment) -> Network:
+def read_network(experiment: Experiment) -> Network:
     """Look at the best network; downloads nothing.
 
     Raises:
@@ -70,9 +71,9 @@ def look(experiment: Experiment) -> Network:
         StoreError: A store cannot be read.
     """
     best = find_best(experiment)
-    checkpoint = Records(experiment).checkpoint(best)
+    checkpoint = bring(experiment, best).checkpoint
     layers, units = _layers(checkpoint), _units(checkpoint)
-    recorded = recorded_evaluation(experiment)
+    recorded = recorded_evaluation(experiment, best)
     is_there, where = find_data(experiment)
     if not is_there:
         return Network(layers, units, lack=f"The images are not here: {where}.")
@@ -110,21 +111,16 @@ def _units(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _load_validation(experiment: Experiment, checkpoint: Checkpoint) -> Split:
-    data, info = load_data(experiment), checkpoint.info
-    if (data.classes, data.image_shape) != (info.classes, info.image_shape):
-        raise DataError(
-            f"The images are other ones now: {data.image_shape} of "
-            f"{len(data.classes)} classes; trial {info.number} was trained on "
-            f"{info.image_shape} of {len(info.classes)}"
-        )
+    data = load_data(experiment)
+    check_images(checkpoint, data.classes, data.image_shape)
     images = data.X_val.reshape(-1, *data.image_shape)
     return Split(images.transpose(0, 2, 3, 1), data.y_val)
 
 
-def _mistakes(evaluation: Evaluation, images: Images) -> tuple[Mistake, ...]:
+def _mistakes(evaluation: Evaluation, images: Images) -> tuple[PicturedMistake, ...]:
     classes = evaluation.classes
     return tuple(
-        Mistake(
+        PicturedMistake(
             image_picture(images[mistake.image]),
             classes[mistake.label],
             classes[mistake.predicted],

@@ -14,6 +14,7 @@ from sweep.paths import ENVIRONMENT, EXPERIMENT
 from sweep.run_writers import RunId
 from sweep.runs import id_of, read_runs
 from sweep.stores import tracking_address
+from sweep.words import run_command
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ def read_origin(
     Raises:
         StoreError: if MLflow cannot be reached.
     """
-    records = Records(experiment)
     parent = read_runs(experiment, study, None).parent_run_id
     tags: Mapping[str, str] = {}
     texts, status = {}, ""
     if parent is not None:
+        records = Records(experiment)
         with records.reaching():
             run = records.client.get_run(parent)
             texts = _texts(Artifacts(tracking_address(experiment)), id_of(run))
@@ -82,6 +83,4 @@ def _texts(artifacts: Artifacts, run: RunId) -> dict[str, str]:
 
 def _command(file: Path, overrides: Sequence[str], commit: str | None) -> str:
     checkout = f"git checkout {shlex.quote(commit)}\n" if commit else ""
-    settings = [word for override in overrides for word in ("--set", override)]
-    words = ["python", "-m", "sweep", "run", str(file), *settings, "--fresh"]
-    return checkout + shlex.join(words)
+    return checkout + run_command(file, overrides, "--fresh")

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from sweep.plots.colors import template
 from sweep.plots.figures import CONTOUR, SLICE
 from sweep.report.contents import Contents
+from sweep.words import duration, short
 
 # what tells whose report a file is; first in its head
 STUDY_TAG = '<meta name="sweep-study" content="{key}">'
@@ -27,7 +28,7 @@ def render(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"setting": _setting, "duration": _duration, "moment": _moment}
+    filters = {"setting": short, "duration": duration, "moment": _moment}
     environment.filters |= filters
     source = environment.loader.get_source if environment.loader else None
     assert source is not None
@@ -58,18 +59,6 @@ def _json(plain: Mapping[str, Any]) -> Markup:
     """JSON that no browser takes for anything else."""
     text = json.dumps(plain, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _setting(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _moment(seconds: float) -> str:

@@ -14,6 +14,7 @@ from stores import assert_stores_agree
 from sweep.api.result import Result
 from sweep.model import retraining
 from sweep.model.best import find_best
+from sweep.model.retraining import retrain
 from sweep.plots.spans import read_spans
 from swept import Swept, held_out_digits
 
@@ -71,26 +72,46 @@ def test_the_best_setting_is_trained_anew_on_all_but_the_test_split(
 def test_it_is_recorded_beside_the_trials_and_not_done_again(
     swept: Swept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A nested run with its figures; trials and stores are as they were."""
+    """A nested run for each seed; trials and stores are as they were."""
     first = json.loads(swept.call("best", "--retrain", "2", "--json").stdout)
     monkeypatch.setattr(retraining, "load_whole", None)
     again = swept.call("best", "--retrain", "2")
     client, parent = swept.stores.client, swept.stores.runs()[0]
     own = "tags.`sweep.kind` = 'retraining'"
-    [run] = client.search_runs([parent.info.experiment_id], own)
+    runs = client.search_runs([parent.info.experiment_id], own)
     done = first["retraining"]
 
     assert "not trained again" in again.stdout
     assert f"{done['mean']:.4f} ± {done['std']:.4f}" in again.stdout
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-    assert run.data.tags["sweep.retrained_trial"] == str(first["number"])
-    points = zip(done["seeds"], done["accuracies"], strict=True)
-    assert swept.stores.curve(run, "test_accuracy") == dict(points)
-    assert run.data.metrics["test_accuracy_mean"] == done["mean"]
-    assert run.data.metrics["test_accuracy_std"] == done["std"]
     assert len(swept.stores.runs()[1]) == 4
     assert_stores_agree(swept.stores)
+    accuracies = {int(r.data.params["seed"]): r.data.metrics for r in runs}
+    for seed, accuracy in zip(done["seeds"], done["accuracies"], strict=True):
+        assert accuracies.pop(seed)["test_accuracy"] == accuracy
+    assert accuracies == {}
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["sweep.retrained_trial"] == str(first["number"])
+
+
+def test_what_was_trained_before_an_interruption_is_kept(young: Swept) -> None:
+    """Seeds that are recorded are not trained again; only the missing ones are."""
+    best, trained = find_best(young.experiment), list[int]()
+
+    def interrupt(seed: int, _epoch: int) -> None:
+        if seed == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(young.experiment, best, 3, interrupt)
+    done, is_new = retrain(
+        young.experiment, best, 3, lambda seed, _epoch: trained.append(seed)
+    )
+
+    assert is_new
+    assert set(trained) == {2, 3}
+    assert [network.seed for network in done.networks] == [1, 2, 3]
 
 
 def test_a_driver_leaves_runs_alone_that_are_no_trials(

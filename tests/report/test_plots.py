@@ -56,6 +56,26 @@ def test_figures_are_named_for_what_they_show(experiment: Experiment) -> None:
     assert len(contours) == 1
 
 
+def test_a_choice_is_no_number(folder: Path) -> None:
+    """It has a slice, but is no side of a contour, wherever in the space it stands."""
+    rules = "solver.update_rule={choice: [sgd, adam]}"
+    experiment = make_experiment(folder, rules)
+    trials = [
+        Made(
+            TrialState.COMPLETE,
+            {"hidden_dim": 8, "learning_rate": 0.1 + value, "update_rule": rule},
+            (value,),
+        )
+        for rule, value in (("sgd", 0.1), ("adam", 0.4), ("sgd", 0.2), ("adam", 0.3))
+    ]
+    make_study(experiment, trials)
+    drawn = figures(experiment)
+
+    [contour] = [name for name in drawn if name.startswith("contour_")]
+    assert "update_rule" not in contour
+    assert "slice_update_rule" in drawn
+
+
 def test_importances_are_optunas(experiment: Experiment) -> None:
     """They are those of its default evaluator, and add up to one."""
     bars = figures(experiment)["importances"].data[0]

@@ -8,7 +8,7 @@ import pytest
 from processes import wait_until
 from support import make_ended, make_record, make_report, make_spec
 from sweep.errors import StoreUnavailable
-from sweep.event_log import EventLog, mark_sent, read_events, sent, unsent_bytes
+from sweep.event_log import EventLog, log_bytes, mark_sent, read_events, sent
 from sweep.recorder import Recorder
 from sweep.trial import Event
 
@@ -122,7 +122,7 @@ def test_a_long_log_begins_anew_once_all_is_sent(
     recorder = store.recorder()
     for number in range(10):
         recorder.started(make_spec(number))
-        wait_until(lambda: not unsent_bytes(tmp_path), 60, "all is sent")
+        wait_until(lambda: sent(tmp_path) == log_bytes(tmp_path), 60, "all is sent")
     assert recorder.close()
 
     written = [event.number for batch in store.batches for event in batch]

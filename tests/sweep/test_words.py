@@ -28,6 +28,7 @@ def test_what_would_move_the_cursor_is_not_printed() -> None:
 def test_a_traceback_is_told_by_its_last_line() -> None:
     """That is where it says what it was."""
     assert last_line("Traceback:\n  File\nKeyError: 5\n") == "KeyError: 5"
+    assert last_line(None) == last_line(" ") == "no reason is known"
 
 
 def test_small_rates_have_a_digit_more() -> None:
