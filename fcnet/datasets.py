@@ -4,7 +4,9 @@ The only file that knows torchvision and scikit-learn, each imported where it is
 nothing else in this package imports this file.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +117,7 @@ def load_dataset(
             f"{image_size} for {name}"
         )
     if name == "digits":
-        return _load_digits()
+        return _load_digits(cache_dir)
     if name == "image_folder":
         return _load_image_folder(root, cache_dir, image_size, on_progress)
     return _load_download(name, root, cache_dir, download)
@@ -166,8 +168,21 @@ def _find_image_folder(root: Path) -> tuple[bool, str]:
     )
 
 
-def _load_digits() -> Dataset:
-    """Load 8x8 digits with values from 0 to 16: the first 1,437 train, 360 test."""
+def _load_digits(cache_dir: Path) -> Dataset:
+    """Load the digits from the cache: importing scikit-learn takes seconds."""
+    settings = f"digits of scikit-learn {version('scikit-learn')}"
+    path = cache_dir / f"digits-{fingerprint(Path(), (), settings)}.npz"
+    cached = read_cache(path, "digits")
+    if cached is not None:
+        return cached
+    dataset = _read_digits()
+    with suppress(OSError):  # they are there without it, too
+        write_cache(path, dataset)
+    return dataset
+
+
+def _read_digits() -> Dataset:
+    """Read 8x8 digits with values from 0 to 16: the first 1,437 train, 360 test."""
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     digits = load_digits()

@@ -78,6 +78,7 @@ def _end_again(
 
     say = partial(console.print, markup=False, soft_wrap=True)
     interrupt.listen()
+    interrupt.trials_ended()
     tracker.check()
     study, log = open_stores(experiment, tracker, say)
     with closing(study), closing(log):

@@ -32,7 +32,7 @@ def run_job(*, fresh: bool) -> int:
         UsageError: if the cluster cannot run it; nothing was started.
         SweepError: if the sweep cannot go on.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     interrupt = Interrupt(console.print)
     signal.signal(signal.SIGTERM, partial(_end, interrupt))
     try:

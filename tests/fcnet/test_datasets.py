@@ -61,7 +61,29 @@ def test_digits_need_no_network(tmp_path: Path) -> None:
     assert digits.train.labels.dtype == np.int64
     assert (digits.train.images.min(), digits.train.images.max()) == (0, 255)
     assert digits.classes == tuple("0123456789")
-    assert not list(tmp_path.iterdir())
+
+
+def test_digits_are_read_from_the_cache_without_scikit_learn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time they are the same, and nothing slow is imported."""
+    first = load_dataset("digits", tmp_path, cache_dir=tmp_path / "cache")
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    again = load_dataset("digits", tmp_path, cache_dir=tmp_path / "cache")
+
+    assert again.classes == first.classes
+    assert again.test is not None
+    assert first.test is not None
+    assert np.array_equal(again.train.images, first.train.images)
+    assert np.array_equal(again.train.labels, first.train.labels)
+    assert np.array_equal(again.test.images, first.test.images)
+
+
+def test_digits_need_no_cache(tmp_path: Path) -> None:
+    """Where none can be written, they are there all the same."""
+    (tmp_path / "file").touch()
+
+    assert load_dataset("digits", tmp_path, cache_dir=tmp_path / "file" / "cache")
 
 
 def test_an_image_folder_is_decoded_class_by_class(root: Path) -> None:
