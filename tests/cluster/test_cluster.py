@@ -211,7 +211,7 @@ def test_nodes_may_leave_and_join_in_mid_sweep(
         made = make_sweep()
         settings = join(cluster, monkeypatch)
         made.start_training(
-            *settings, "ray.trials_per_worker=1", "solver.num_epochs=60"
+            *settings, "ray.trials_per_worker=1", "solver.num_epochs=200"
         )
         wait_until(lambda: doomed.name in trained_on(made), 120, "the node trains")
         cluster.kill_node(doomed)
