@@ -15,9 +15,10 @@ PIP := .venv/bin/pip --disable-pip-version-check
 run: env
 	.venv/bin/python -m sweep run experiments/digits.yaml
 
-# tried again: only what Ray kept from starting, in its own words and in ours
+# real processes are killed, on a machine that may be busy: what fails is tried once
+# more, and listed as RERUN
 test: .venv/test-installed
-	.venv/bin/pytest $(if $(CI),--reruns 2 --only-rerun 'timed out during startup',-m 'not slow')
+	.venv/bin/pytest $(if $(CI),--reruns 1,-m 'not slow')
 
 image-test: .venv/test-installed
 	PYTHONPATH=tests/support .venv/bin/python docker/image_test.py $(if $(KEEP),--keep-images)
